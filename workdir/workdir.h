@@ -1,0 +1,47 @@
+// Workdir: one mount's working tree and gitdir (mounts/<mount-id>/), as a Filesystem.
+//
+// Shows an immutable base tree (a Snapshot) with a synthesized ".git" gitfile at its root. Owned by the daemon's mount
+// table; must outlive the FuseSession that serves it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/subprocess.h"
+#include "workdir/filesystem.h"
+#include "workdir/store.h"
+
+namespace artifactfs {
+
+struct WorkdirOptions {
+  std::filesystem::path directory;    // mounts/<mount-id>
+  std::filesystem::path mount_point;  // where the tree will be seen
+  UserIds owner;                      // of files and gitdir
+  Duration fetch_timeout = std::chrono::seconds(60);
+  bool prefetch = true;
+};
+
+struct WorkdirStatus {
+  std::string phase;  // "ready", "hydrating", "complete", "offline"
+  ObjectId commit;
+  std::string branch;
+  uint64_t files = 0;           // entries of the base tree
+  uint64_t blocked_readers = 0;
+};
+
+class Workdir : public Filesystem {
+ public:
+  /// Makes (or, when it exists, resumes) the workdir: gitdir, refs, configuration. The caller keeps `store` alive.
+  static Result<std::unique_ptr<Workdir>> open(std::shared_ptr<Store> store, const Snapshot& snapshot,
+                                               const WorkdirOptions& options);
+  virtual WorkdirStatus status() = 0;
+  virtual std::filesystem::path git_directory() const = 0;
+  /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".
+  /// Reads the gitdir with git, never the mount.
+  virtual Result<std::vector<std::string>> unsaved_work() = 0;
+};
+
+}  // namespace artifactfs
