@@ -9,15 +9,20 @@ namespace artifactfs {
 namespace {
 ErrorCode code_for_sqlite(int code) {
   switch (code & 0xff) {
-    case SQLITE_FULL: return ErrorCode::no_space;
+    case SQLITE_FULL:
+      return ErrorCode::no_space;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ErrorCode::busy;
+    case SQLITE_LOCKED:
+      return ErrorCode::busy;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return ErrorCode::corrupt;
+    case SQLITE_NOTADB:
+      return ErrorCode::corrupt;
     case SQLITE_READONLY:
     case SQLITE_PERM:
-    case SQLITE_AUTH: return ErrorCode::permission_denied;
-    default: return ErrorCode::io;
+    case SQLITE_AUTH:
+      return ErrorCode::permission_denied;
+    default:
+      return ErrorCode::io;
   }
 }
 }  // namespace
@@ -39,7 +44,8 @@ Statement& Statement::bind(int index, int64_t value) {
 }
 
 Statement& Statement::bind(int index, std::string_view text) {
-  sqlite3_bind_text64(stmt_, index, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+  sqlite3_bind_text64(stmt_, index, text.data() == nullptr ? "" : text.data(), text.size(), SQLITE_TRANSIENT,
+                      SQLITE_UTF8);
   return *this;
 }
 
@@ -152,8 +158,8 @@ Result<void> Db::migrate(std::span<const char* const> steps) {
 
 Result<Statement> Db::prepare(std::string_view sql) {
   sqlite3_stmt* stmt = nullptr;
-  if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &stmt, nullptr) !=
-      SQLITE_OK) {
+  if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &stmt,
+                         nullptr) != SQLITE_OK) {
     return fail(last_error("cannot prepare a query on '" + path_.string() + "'"));
   }
   return Statement(this, stmt);

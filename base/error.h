@@ -1,8 +1,8 @@
 // Error and Result: how every fallible function of this project reports failure.
 //
 // An Error carries a code (what kind of failure, for decisions), a sentence that names the subject ("cannot fetch
-// 'abc'"), and the cause ("connection refused"). Exceptions are for bugs only and never cross a C callback. errno values
-// exist in one table, in fuse/errno_table.h.
+// 'abc'"), and the cause ("connection refused"). Exceptions are for bugs only and never cross a C callback. errno
+// values exist in one table, in fuse/errno_table.h.
 #pragma once
 
 #include <expected>
@@ -28,8 +28,8 @@ enum class ErrorCode {
   forbidden,     // the server knows us and refuses
   unavailable,   // network, DNS, TLS, server 5xx: may work later
   timeout,
-  protocol,  // the peer spoke nonsense
-  corrupt,   // bytes that do not hash, unpack or parse to what they must
+  protocol,        // the peer spoke nonsense
+  corrupt,         // bytes that do not hash, unpack or parse to what they must
   refused_object,  // the server does not have, or will not give, an object that was asked for
   no_space,
   name_too_long,
@@ -72,14 +72,14 @@ inline std::unexpected<Error> fail_errno(int errnum, std::string sentence) {
 // Returns from the enclosing function when `expr` (a Result) failed. TRY_ASSIGN also binds the value.
 #define ARTIFACTFS_CONCAT_(a, b) a##b
 #define ARTIFACTFS_CONCAT(a, b) ARTIFACTFS_CONCAT_(a, b)
-#define TRY(expr)                                                                 \
-  do {                                                                            \
+#define TRY(expr)                                                                                     \
+  do {                                                                                                \
     if (auto try_result = (expr); !try_result) return std::unexpected(std::move(try_result).error()); \
   } while (false)
 #define TRY_ASSIGN(declaration, expr) TRY_ASSIGN_(ARTIFACTFS_CONCAT(try_result_, __LINE__), declaration, expr)
-#define TRY_ASSIGN_(result, declaration, expr)                       \
-  auto result = (expr);                                              \
-  if (!result) return std::unexpected(std::move(result).error());    \
+#define TRY_ASSIGN_(result, declaration, expr)                    \
+  auto result = (expr);                                           \
+  if (!result) return std::unexpected(std::move(result).error()); \
   declaration = std::move(*result)
 
 }  // namespace artifactfs

@@ -6,10 +6,14 @@ namespace artifactfs {
 
 std::string_view to_string(ObjectType type) {
   switch (type) {
-    case ObjectType::commit: return "commit";
-    case ObjectType::tree: return "tree";
-    case ObjectType::blob: return "blob";
-    case ObjectType::tag: return "tag";
+    case ObjectType::commit:
+      return "commit";
+    case ObjectType::tree:
+      return "tree";
+    case ObjectType::blob:
+      return "blob";
+    case ObjectType::tag:
+      return "tag";
   }
   return "unknown";
 }

@@ -23,9 +23,15 @@ namespace {
 constexpr size_t kMaxOutputBytes = size_t{64} << 20;
 
 // How to reach a server and prove who we are; everything else in GIT_* describes some other repository.
-constexpr std::array<std::string_view, 9> kKeptGitPrefixes = {
-    "GIT_SSH",           "GIT_ASKPASS",        "GIT_SSL_",   "GIT_PROXY_", "GIT_CONFIG_GLOBAL=", "GIT_CONFIG_SYSTEM=",
-    "GIT_CONFIG_NOSYSTEM=", "GIT_TERMINAL_PROMPT=", "GIT_CONFIG_"};
+constexpr std::array<std::string_view, 9> kKeptGitPrefixes = {"GIT_SSH",
+                                                              "GIT_ASKPASS",
+                                                              "GIT_SSL_",
+                                                              "GIT_PROXY_",
+                                                              "GIT_CONFIG_GLOBAL=",
+                                                              "GIT_CONFIG_SYSTEM=",
+                                                              "GIT_CONFIG_NOSYSTEM=",
+                                                              "GIT_TERMINAL_PROMPT=",
+                                                              "GIT_CONFIG_"};
 
 struct PipePair {
   UniqueFd read_end, write_end;
@@ -72,9 +78,9 @@ std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   const int report = ::fcntl(report_fd, F_DUPFD_CLOEXEC, 3);
   for (int i = 0; i < 3; ++i) ::dup2(sources[static_cast<size_t>(i)], i);
   // Raw system calls: glibc's wrappers would try to signal threads that do not exist in this child.
-  if (user != nullptr && (::syscall(SYS_setgroups, 0, nullptr) != 0 ||
-                          ::syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
-                          ::syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)) {
+  if (user != nullptr &&
+      (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, user->gid, user->gid, user->gid) != 0 ||
+       ::syscall(SYS_setresuid, user->uid, user->uid, user->uid) != 0)) {
     error = errno;
   } else if (::chdir(directory) != 0) {
     error = errno;
@@ -227,7 +233,8 @@ Result<void> read_into(UniqueFd* fd, std::string& output) {
   if (n < 0 && errno != EINTR) return fail_errno(errno, "cannot read a child's output");
   if (n == 0) fd->reset();
   if (n > 0) output.append(buffer, static_cast<size_t>(n));
-  if (output.size() > kMaxOutputBytes) return fail(ErrorCode::out_of_range, "cannot read a child's output", "too large");
+  if (output.size() > kMaxOutputBytes)
+    return fail(ErrorCode::out_of_range, "cannot read a child's output", "too large");
   return {};
 }
 
@@ -247,7 +254,8 @@ Result<SubprocessOutput> run_subprocess(SubprocessOptions options, std::string_v
   while (in || out || err) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::system().now()).count();
     if (left <= 0) return fail(ErrorCode::timeout, sentence, "it did not end in time");
-    std::array<pollfd, 3> fds = {pollfd{in.get(), POLLOUT, 0}, pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
+    std::array<pollfd, 3> fds = {pollfd{in.get(), POLLOUT, 0}, pollfd{out.get(), POLLIN, 0},
+                                 pollfd{err.get(), POLLIN, 0}};
     const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(std::min<int64_t>(left, 60'000)));
     if (ready < 0 && errno != EINTR) return fail_errno(errno, sentence);
     if (ready <= 0) continue;

@@ -32,7 +32,8 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t max_byte
     if (n < 0) return fail_errno(errno, "cannot read '" + path.string() + "'");
     if (n == 0) return content;
     content.append(buffer, static_cast<size_t>(n));
-    if (content.size() > max_bytes) return fail(ErrorCode::out_of_range, "cannot read '" + path.string() + "'", "too large");
+    if (content.size() > max_bytes)
+      return fail(ErrorCode::out_of_range, "cannot read '" + path.string() + "'", "too large");
   }
 }
 
@@ -94,7 +95,7 @@ Result<void> make_directories(const std::filesystem::path& path, unsigned mode) 
     if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) == 0) return {};
   }
   if (errno == EEXIST) {
-    struct stat st{};
+    struct stat st {};
     if (::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) return {};
     errno = ENOTDIR;
   }

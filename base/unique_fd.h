@@ -1,4 +1,5 @@
-// UniqueFd: an owned file descriptor. Move-only; closes on destruction. Also the few file helpers that must not leak one.
+// UniqueFd: an owned file descriptor. Move-only; closes on destruction. Also the few file helpers that must not leak
+// one.
 #pragma once
 
 #include <cstddef>

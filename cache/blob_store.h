@@ -44,8 +44,8 @@ class BlobStore {
   virtual std::optional<uint64_t> find(const ObjectId& oid) = 0;
   /// Of `oids`, those that are absent, in order.
   virtual std::vector<ObjectId> missing(std::span<const ObjectId> oids) = 0;
-  /// Reads up to into.size() bytes at `offset`; short only at the end of the blob. ErrorCode::not_found when the blob is
-  /// absent (also when it turned out damaged and was dropped).
+  /// Reads up to into.size() bytes at `offset`; short only at the end of the blob. ErrorCode::not_found when the blob
+  /// is absent (also when it turned out damaged and was dropped).
   virtual Result<size_t> read(const ObjectId& oid, uint64_t offset, std::span<std::byte> into) = 0;
 
   /// Takes one blob's content in order. Destroyed without commit, nothing is visible. One thread at a time.

@@ -1,10 +1,10 @@
 // TreeIndex: index.db, what is known of one remote's commits, trees, refs and blob sizes.
 //
-// Disposable: everything in it can be fetched again. One row a tree (tree.h); trees are keyed by tree id, so two commits
-// share all unchanged directories. Several processes may have the same index.db open.
+// Disposable: everything in it can be fetched again. One row a tree (tree.h); trees are keyed by tree id, so two
+// commits share all unchanged directories. Several processes may have the same index.db open.
 //
-// Thread-safe. Reads use a connection per calling thread's turn from a small pool and an LRU of decoded trees; they never
-// wait for the writer. Writes are serialized by one mutex that no read takes.
+// Thread-safe. Reads use a connection per calling thread's turn from a small pool and an LRU of decoded trees; they
+// never wait for the writer. Writes are serialized by one mutex that no read takes.
 #pragma once
 
 #include <filesystem>
@@ -61,8 +61,8 @@ class TreeIndex {
   virtual Result<void> put_refs(std::span<const RefRow> refs) = 0;
   virtual Result<std::vector<RefRow>> refs() = 0;
 
-  /// Sizes in bytes of blobs, for ever. put_sizes has committed when it returns (a size is persisted before it is told to
-  /// the kernel).
+  /// Sizes in bytes of blobs, for ever. put_sizes has committed when it returns (a size is persisted before it is told
+  /// to the kernel).
   virtual Result<void> put_sizes(std::span<const std::pair<ObjectId, uint64_t>> sizes) = 0;
   virtual std::optional<uint64_t> size(const ObjectId& oid) = 0;
   /// One optional an oid, in order.

@@ -76,8 +76,8 @@ class ProtocolClient {
 
   Result<ServerCapabilities> capabilities(Cancellation* cancellation = nullptr);
 
-  /// Refs whose full name begins with one of `prefixes` (all refs when empty), HEAD with its target, tags peeled. Against
-  /// a v0/v1 server (where the advertisement itself lists the refs) it answers from that.
+  /// Refs whose full name begins with one of `prefixes` (all refs when empty), HEAD with its target, tags peeled.
+  /// Against a v0/v1 server (where the advertisement itself lists the refs) it answers from that.
   Result<std::vector<RemoteRef>> ls_refs(std::span<const std::string> prefixes, Cancellation* cancellation = nullptr);
 
   /// Fetches and feeds the pack to `reader` as it streams. `progress` gets the server's sideband-2 text, line by line.

@@ -19,11 +19,12 @@ struct UrlCredentials {
 
 struct RemoteUrl {
   RemoteScheme scheme = RemoteScheme::https;
-  std::string host;        // empty for local; IPv6 literals without brackets
-  uint16_t port = 0;       // 0: the scheme's default
-  std::string path;        // as sent: "/owner/repo.git" for URLs, "owner/repo.git" or "~user/x" for scp-like, absolute for local
-  std::string ssh_user;    // ssh only; a name, not a secret
-  bool scp_like = false;   // host:path
+  std::string host;   // empty for local; IPv6 literals without brackets
+  uint16_t port = 0;  // 0: the scheme's default
+  std::string
+      path;  // as sent: "/owner/repo.git" for URLs, "owner/repo.git" or "~user/x" for scp-like, absolute for local
+  std::string ssh_user;                       // ssh only; a name, not a secret
+  bool scp_like = false;                      // host:path
   std::optional<UrlCredentials> credentials;  // http(s) user info, percent-decoded; never shown or stored
 
   /// Parses a URL, "host:path", or a path (made absolute against `working_directory`; "~" is not expanded). Refuses

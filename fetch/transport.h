@@ -49,8 +49,8 @@ class Transport {
   virtual ~Transport() = default;
 
   /// The server's first words, i.e. its capability advertisement (v2) or v0/v1/dumb answer, as a stream.
-  /// HTTP: GET <url>/info/refs?service=git-upload-pack, with the "# service" preamble already removed and a wrong content
-  /// type reported as ErrorCode::protocol ("not a git server"), except a dumb server's text/plain, which is
+  /// HTTP: GET <url>/info/refs?service=git-upload-pack, with the "# service" preamble already removed and a wrong
+  /// content type reported as ErrorCode::protocol ("not a git server"), except a dumb server's text/plain, which is
   /// ErrorCode::not_supported. Credential prompting and redirects happen here.
   virtual Result<std::unique_ptr<Response>> advertisement() = 0;
 

@@ -3,8 +3,8 @@
 //
 // A few session threads read /dev/fuse; each decodes a request, calls the Filesystem and replies, or parks the reply.
 // Nothing here waits. Entries, attributes, pages, directories, symlinks and negative lookups are cached by the kernel
-// without expiry. OPEN, FLUSH, RELEASE, OPENDIR and RELEASEDIR are switched off (ENOSYS). docs/decisions has the session
-// settings and what each is for (DESIGN.md section 7).
+// without expiry. OPEN, FLUSH, RELEASE, OPENDIR and RELEASEDIR are switched off (ENOSYS). docs/decisions has the
+// session settings and what each is for (DESIGN.md section 7).
 #pragma once
 
 #include <sys/types.h>
@@ -33,7 +33,8 @@ struct FuseOptions {
 struct FuseSessionStats {
   uint64_t requests = 0;
   uint64_t parked = 0;  // replies waiting now
-  /// What the kernel granted, for `doctor` and `status`: e.g. max_write, max_readahead, max_background, capability bits.
+  /// What the kernel granted, for `doctor` and `status`: e.g. max_write, max_readahead, max_background, capability
+  /// bits.
   uint32_t max_read_bytes = 0;
   uint32_t max_background = 0;
 };
@@ -50,8 +51,8 @@ class FuseSession {
   /// Unmounts (lazily) if still mounted, and joins.
   virtual ~FuseSession() = default;
 
-  /// Unmounts. ErrorCode::busy while files are open or a process has its working directory there, unless `lazy`: then the
-  /// mount disappears from the tree at once and ends when its last user goes.
+  /// Unmounts. ErrorCode::busy while files are open or a process has its working directory there, unless `lazy`: then
+  /// the mount disappears from the tree at once and ends when its last user goes.
   virtual Result<void> unmount(bool lazy) = 0;
   virtual FuseSessionStats stats() const = 0;
 

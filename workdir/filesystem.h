@@ -1,10 +1,10 @@
-// Filesystem: what a mounted working tree answers, in terms of inode numbers. fuse/ is a thin wrapper around it (decode,
-// call, reply), so everything here is tested without a kernel.
+// Filesystem: what a mounted working tree answers, in terms of inode numbers. fuse/ is a thin wrapper around it
+// (decode, call, reply), so everything here is tested without a kernel.
 //
-// Rule 2 of DESIGN.md: no call waits for the network, nor for a lock held across I/O. An operation that may have to wait
-// takes a Completion. It is called exactly once, either before the call returns (then the returned Ticket is null) or
-// later, from any thread, with no lock held. Cancelling the Ticket completes it with ErrorCode::interrupted unless it
-// has completed already.
+// Rule 2 of DESIGN.md: no call waits for the network, nor for a lock held across I/O. An operation that may have to
+// wait takes a Completion. It is called exactly once, either before the call returns (then the returned Ticket is null)
+// or later, from any thread, with no lock held. Cancelling the Ticket completes it with ErrorCode::interrupted unless
+// it has completed already.
 //
 // Thread-safe.
 #pragma once

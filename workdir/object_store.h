@@ -26,9 +26,9 @@ class ObjectStore {
   /// Size if it is known without asking anyone.
   virtual std::optional<uint64_t> size_now(const ObjectId& oid) = 0;
 
-  /// The size, asked for if need be: by object-info where the server has it, else by fetching the blob (answered as soon as
-  /// its header has been seen). `siblings` are likely to be asked next and are resolved in the same batch. The size is
-  /// persisted before `done` runs.
+  /// The size, asked for if need be: by object-info where the server has it, else by fetching the blob (answered as
+  /// soon as its header has been seen). `siblings` are likely to be asked next and are resolved in the same batch. The
+  /// size is persisted before `done` runs.
   [[nodiscard]] virtual Ticket size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration timeout,
                                     Completion<uint64_t> done) = 0;
 

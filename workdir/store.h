@@ -29,7 +29,7 @@ struct Snapshot {
   ObjectId tree;
   int64_t committer_time = 0;
   std::string branch;  // "main" when the mount is on a branch; empty when detached
-  std::string ref;     // full name of the ref that was resolved ("refs/heads/main", "refs/tags/v1"); empty for a bare oid
+  std::string ref;  // full name of the ref that was resolved ("refs/heads/main", "refs/tags/v1"); empty for a bare oid
   /// The refs whose objects are local: the chosen one, HEAD and tags at this commit.
   std::vector<RefRow> local_refs;
   std::vector<ObjectId> shallow;
@@ -56,16 +56,16 @@ class Store {
                                              const TransportContext& context);
   virtual ~Store() = default;
 
-  /// Asks the server what `ref` is now (a branch, a tag, a full ref name, a commit id; empty: HEAD), and makes its commit and
-  /// trees local. Errors are whole sentences for the user.
+  /// Asks the server what `ref` is now (a branch, a tag, a full ref name, a commit id; empty: HEAD), and makes its
+  /// commit and trees local. Errors are whole sentences for the user.
   virtual Result<Snapshot> prepare(const std::string& ref, const ProgressFunction& progress,
                                    Cancellation* cancellation) = 0;
   /// The snapshot of a commit that is local already, without the network; nullopt if it is not.
   virtual std::optional<Snapshot> local_snapshot(const ObjectId& commit) = 0;
 
-  /// Starts, in the background: the tips of all other refs (`on_refs` gets them with the shallow list once their objects
-  /// are local; it runs on a background thread), all sizes of the snapshot where the server offers object-info, and
-  /// unless `prefetch` is false the contents. Returns at once. The destructor of the returned handle ends the work.
+  /// Starts, in the background: the tips of all other refs (`on_refs` gets them with the shallow list once their
+  /// objects are local; it runs on a background thread), all sizes of the snapshot where the server offers object-info,
+  /// and unless `prefetch` is false the contents. Returns at once. The destructor of the returned handle ends the work.
   using RefsFunction = std::function<void(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow)>;
   virtual std::shared_ptr<void> start_background(const Snapshot& snapshot, bool prefetch, RefsFunction on_refs) = 0;
 

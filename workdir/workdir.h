@@ -28,7 +28,7 @@ struct WorkdirStatus {
   std::string phase;  // "ready", "hydrating", "complete", "offline"
   ObjectId commit;
   std::string branch;
-  uint64_t files = 0;           // entries of the base tree
+  uint64_t files = 0;  // entries of the base tree
   uint64_t blocked_readers = 0;
 };
 
