@@ -25,6 +25,8 @@ class ObjectStore {
 
   /// Size if it is known without asking anyone.
   virtual std::optional<uint64_t> size_now(const ObjectId& oid) = 0;
+  /// The same for many: one optional an oid, in order.
+  virtual std::vector<std::optional<uint64_t>> sizes_now(std::span<const ObjectId> oids) = 0;
 
   /// The size, asked for if need be: by object-info where the server has it, else by fetching the blob (answered as
   /// soon as its header has been seen). `siblings` are likely to be asked next and are resolved in the same batch. The

@@ -42,6 +42,11 @@ class Workdir : public Filesystem {
   /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".
   /// Reads the gitdir with git, never the mount.
   virtual Result<std::vector<std::string>> unsaved_work() = 0;
+
+  /// Starts what goes on behind the mount: the other refs, sizes, and unless options.prefetch is false the contents.
+  virtual void start_background() = 0;
+  /// Ends it; returns when nothing of it touches this workdir any more. Idempotent.
+  virtual void stop_background() = 0;
 };
 
 }  // namespace artifactfs

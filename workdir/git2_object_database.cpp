@@ -1,0 +1,69 @@
+#include "workdir/git2_object_database.h"
+
+#include <git2.h>
+#include <git2/sys/odb_backend.h>
+
+#include <cstring>
+#include <mutex>
+
+namespace artifactfs {
+
+namespace {
+
+Error git2_error(std::string sentence) {
+  const git_error* error = git_error_last();
+  return Error{ErrorCode::io, std::move(sentence), error != nullptr ? error->message : "unknown libgit2 error"};
+}
+
+git_oid to_git2(const ObjectId& oid) {
+  git_oid out;
+  static_assert(sizeof out.id == ObjectId::kBytes);
+  std::memcpy(out.id, oid.bytes.data(), ObjectId::kBytes);
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Git2ObjectDatabase>> Git2ObjectDatabase::open(const std::filesystem::path& objects) {
+  static std::once_flag initialized;
+  std::call_once(initialized, [] { git_libgit2_init(); });
+  git_odb* odb = nullptr;
+  if (git_odb_open(&odb, objects.c_str()) != 0) {
+    return fail(git2_error("cannot open the object directory '" + objects.string() + "'"));
+  }
+  return std::unique_ptr<Git2ObjectDatabase>(new Git2ObjectDatabase(odb));
+}
+
+Git2ObjectDatabase::~Git2ObjectDatabase() { git_odb_free(odb_); }
+
+bool Git2ObjectDatabase::exists(const ObjectId& oid) {
+  const git_oid id = to_git2(oid);
+  return git_odb_exists(odb_, &id) == 1;
+}
+
+Result<GitObject> Git2ObjectDatabase::read(const ObjectId& oid) {
+  const git_oid id = to_git2(oid);
+  git_odb_object* object = nullptr;
+  const int code = git_odb_read(&object, odb_, &id);
+  if (code == GIT_ENOTFOUND)
+    return fail(ErrorCode::not_found, "cannot read object '" + oid.hex() + "'", "no such object");
+  if (code != 0) return fail(git2_error("cannot read object '" + oid.hex() + "'"));
+  GitObject out;
+  out.type = static_cast<ObjectType>(git_odb_object_type(object));
+  const auto* data = static_cast<const std::byte*>(git_odb_object_data(object));
+  out.content.assign(data, data + git_odb_object_size(object));
+  git_odb_object_free(object);
+  return out;
+}
+
+std::optional<uint64_t> Git2ObjectDatabase::size(const ObjectId& oid) {
+  const git_oid id = to_git2(oid);
+  size_t length = 0;
+  git_object_t type{};
+  if (git_odb_read_header(&length, &type, odb_, &id) != 0) return std::nullopt;
+  return length;
+}
+
+void Git2ObjectDatabase::refresh() { git_odb_refresh(odb_); }
+
+}  // namespace artifactfs

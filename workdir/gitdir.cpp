@@ -1,0 +1,264 @@
+#include "workdir/gitdir.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string_view>
+#include <thread>
+
+#include "base/unique_fd.h"
+
+namespace artifactfs {
+
+namespace {
+
+constexpr int kLockAttempts = 100;  // 50 ms apart: how long a git process of the user may hold a lock
+constexpr auto kGitTimeout = std::chrono::seconds(60);
+
+Result<void> give_to(const std::filesystem::path& path, const UserIds& owner) {
+  if (::geteuid() != 0 || owner.uid == 0) return {};
+  if (::lchown(path.c_str(), owner.uid, owner.gid) != 0) {
+    return fail_errno(errno, "cannot change the owner of '" + path.string() + "'");
+  }
+  return {};
+}
+
+// git's lock protocol on one file: create <path>.lock exclusively, write, rename over <path>.
+class LockFile {
+ public:
+  static Result<LockFile> acquire(const std::filesystem::path& path) {
+    const std::string lock = path.string() + ".lock";
+    for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
+      UniqueFd fd(::open(lock.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+      if (fd) return LockFile(path, lock, std::move(fd));
+      if (errno != EEXIST) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return fail_errno(errno, "cannot lock '" + path.string() + "'");
+  }
+  LockFile(LockFile&& other) noexcept
+      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, {})), fd_(std::move(other.fd_)) {}
+  LockFile& operator=(LockFile&&) = delete;
+  ~LockFile() {
+    if (!lock_.empty()) ::unlink(lock_.c_str());
+  }
+
+  Result<void> commit(std::string_view content, const UserIds& owner) {
+    TRY(write_all(fd_.get(), std::as_bytes(std::span(content))));
+    if (::fsync(fd_.get()) != 0) return fail_errno(errno, "cannot write '" + lock_ + "'");
+    TRY(give_to(lock_, owner));
+    if (::rename(lock_.c_str(), path_.c_str()) != 0) return fail_errno(errno, "cannot write '" + path_.string() + "'");
+    lock_.clear();
+    return {};
+  }
+
+ private:
+  LockFile(std::filesystem::path path, std::string lock, UniqueFd fd)
+      : path_(std::move(path)), lock_(std::move(lock)), fd_(std::move(fd)) {}
+  std::filesystem::path path_;
+  std::string lock_;
+  UniqueFd fd_;
+};
+
+struct PackedRef {
+  ObjectId oid;
+  std::optional<ObjectId> peeled;
+};
+using PackedRefs = std::map<std::string, PackedRef>;
+
+// gitrepository-layout(5), git-pack-refs(1): "<oid> <name>" lines, "^<oid>" peels the line before it.
+PackedRefs parse_packed_refs(std::string_view text) {
+  PackedRefs refs;
+  PackedRef* last = nullptr;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.starts_with('^') && last != nullptr) {
+      last->peeled = ObjectId::from_hex(line.substr(1));
+    } else if (line.size() > ObjectId::kHexDigits + 1 && !line.starts_with('#')) {
+      if (const auto oid = ObjectId::from_hex(line.substr(0, ObjectId::kHexDigits))) {
+        last = &(refs[std::string(line.substr(ObjectId::kHexDigits + 1))] = PackedRef{*oid, std::nullopt});
+      }
+    }
+  }
+  return refs;
+}
+
+std::string format_packed_refs(const PackedRefs& refs) {
+  std::string out = "# pack-refs with: peeled fully-peeled sorted \n";
+  for (const auto& [name, ref] : refs) {
+    out.append(ref.oid.hex()).append(" ").append(name).append("\n");
+    if (ref.peeled) out.append("^").append(ref.peeled->hex()).append("\n");
+  }
+  return out;
+}
+
+// Where a clone keeps the remote's ref; empty for what a clone does not keep.
+std::string local_name(const std::string& remote_name) {
+  if (remote_name.starts_with("refs/heads/")) return "refs/remotes/origin/" + remote_name.substr(11);
+  if (remote_name.starts_with("refs/tags/")) return remote_name;
+  return {};
+}
+
+void merge_refs(PackedRefs& refs, std::span<const RefRow> remote_refs) {
+  for (const auto& ref : remote_refs) {
+    if (std::string name = local_name(ref.name); !name.empty()) refs[std::move(name)] = PackedRef{ref.oid, ref.peeled};
+  }
+}
+
+std::string format_shallow(const std::set<ObjectId>& shallow) {
+  std::string out;
+  for (const auto& oid : shallow) out.append(oid.hex()).append("\n");
+  return out;
+}
+
+std::set<ObjectId> parse_shallow(std::string_view text) {
+  std::set<ObjectId> out;
+  for (size_t i = 0; i + ObjectId::kHexDigits <= text.size(); i += ObjectId::kHexDigits + 1) {
+    if (const auto oid = ObjectId::from_hex(text.substr(i, ObjectId::kHexDigits))) out.insert(*oid);
+  }
+  return out;
+}
+
+// A value as git-config(1) reads it back.
+std::string config_value(std::string_view value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string config_text(const GitdirSpec& spec) {
+  // No extensions.partialClone: libgit2 and others refuse to open a repository that has it; git itself needs only
+  // remote.<name>.promisor. Maintenance would repack what the daemon shares and writes.
+  std::string out =
+      "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n\tlogallrefupdates = true\n"
+      "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n"
+      "[remote \"origin\"]\n\turl = " +
+      config_value(spec.remote_url) +
+      "\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\tpromisor = true\n\tpartialclonefilter = blob:none\n";
+  if (!spec.branch.empty() && !spec.upstream_branch.empty()) {
+    out += "[branch " + config_value(spec.branch) +
+           "]\n\tremote = origin\n\tmerge = " + config_value("refs/heads/" + spec.upstream_branch) + "\n";
+  }
+  return out;
+}
+
+Result<void> write_owned(const std::filesystem::path& path, std::string_view content, const UserIds& owner) {
+  TRY(make_directories(path.parent_path(), 0755));
+  TRY(write_file_atomically(path, content, 0644));
+  return give_to(path, owner);
+}
+
+Result<void> give_directories_to(const std::filesystem::path& directory, const UserIds& owner) {
+  TRY(give_to(directory, owner));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory, error)) {
+    TRY(give_to(entry.path(), owner));
+  }
+  return {};
+}
+
+std::string read_or_empty(const std::filesystem::path& path) { return read_file(path).value_or(std::string()); }
+
+}  // namespace
+
+bool is_gitdir(const std::filesystem::path& directory) { return ::access((directory / "HEAD").c_str(), F_OK) == 0; }
+
+Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remote_refs,
+                           std::span<const ObjectId> shallow) {
+  const auto& directory = spec.directory;
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);
+  for (const char* sub : {"objects/pack", "objects/info", "refs/heads", "refs/tags", "info", "hooks"}) {
+    TRY(make_directories(directory / sub, 0755));
+  }
+  TRY(write_owned(directory / "objects/info/alternates", spec.store_objects.string() + "\n", spec.owner));
+  TRY(write_owned(directory / "config", config_text(spec), spec.owner));
+  TRY(write_owned(directory / "description", "artifactfs workdir\n", spec.owner));
+  TRY(write_owned(directory / "info/exclude", "", spec.owner));
+  if (!shallow.empty()) {
+    TRY(write_owned(directory / "shallow", format_shallow({shallow.begin(), shallow.end()}), spec.owner));
+  }
+  PackedRefs refs;
+  merge_refs(refs, remote_refs);
+  TRY(write_owned(directory / "packed-refs", format_packed_refs(refs), spec.owner));
+  for (const auto& ref : remote_refs) {
+    if (ref.name != "HEAD" || !ref.symbolic_target) continue;
+    if (std::string target = local_name(*ref.symbolic_target); refs.contains(target)) {
+      TRY(write_owned(directory / "refs/remotes/origin/HEAD", "ref: " + target + "\n", spec.owner));
+    }
+  }
+  const std::string commit_line = spec.commit.hex() + "\n";
+  if (!spec.branch.empty()) TRY(write_owned(directory / "refs/heads" / spec.branch, commit_line, spec.owner));
+  TRY(give_directories_to(directory, spec.owner));
+  const std::string head = spec.branch.empty() ? commit_line : "ref: refs/heads/" + spec.branch + "\n";
+  return write_owned(directory / "HEAD", head, spec.owner);
+}
+
+Result<void> add_remote_refs(const std::filesystem::path& directory, const UserIds& owner,
+                             std::span<const RefRow> remote_refs, std::span<const ObjectId> shallow) {
+  if (!shallow.empty()) {
+    TRY_ASSIGN(LockFile lock, LockFile::acquire(directory / "shallow"));
+    std::set<ObjectId> all = parse_shallow(read_or_empty(directory / "shallow"));
+    all.insert(shallow.begin(), shallow.end());
+    TRY(lock.commit(format_shallow(all), owner));
+  }
+  TRY_ASSIGN(LockFile lock, LockFile::acquire(directory / "packed-refs"));
+  PackedRefs refs = parse_packed_refs(read_or_empty(directory / "packed-refs"));
+  merge_refs(refs, remote_refs);
+  return lock.commit(format_packed_refs(refs), owner);
+}
+
+Result<std::vector<std::string>> unpushed_work(const std::filesystem::path& directory, const UserIds& owner) {
+  SubprocessOptions options;
+  options.environment = {
+      "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_CONFIG_NOSYSTEM=1",
+      "GIT_CONFIG_GLOBAL=/dev/null",       "HOME=/"};
+  options.user = owner;
+  options.argv = {
+      "git", "--git-dir=" + directory.string(), "-c", "remote.origin.promisor=false", "-c", "safe.directory=*"};
+  auto run = [&](std::vector<std::string> arguments) {
+    SubprocessOptions all = options;
+    all.argv.insert(all.argv.end(), arguments.begin(), arguments.end());
+    return run_subprocess(all, {}, Clock::system().now() + kGitTimeout);
+  };
+  const std::string sentence = "cannot look for unpushed work in '" + directory.string() + "'";
+  std::vector<std::string> found;
+
+  TRY_ASSIGN(const auto branches, run({"for-each-ref", "--format=%(refname)", "refs/heads", "refs/stash"}));
+  if (branches.status != 0) return fail(ErrorCode::io, sentence, branches.err);
+  std::vector<std::string> names = {"HEAD"};
+  std::istringstream lines(branches.out);
+  for (std::string line; std::getline(lines, line);) names.push_back(line);
+  std::set<std::string> reported;
+  // HEAD last: when it is on a branch, the branch has reported the same commits.
+  std::ranges::rotate(names, names.begin() + 1);
+  for (const auto& name : names) {
+    TRY_ASSIGN(const auto list, run({"rev-list", name, "--not", "--remotes", "--tags"}));
+    if (list.status != 0) return fail(ErrorCode::io, sentence, list.err);
+    if (list.out.empty() || !reported.insert(list.out).second) continue;
+    const auto count = std::ranges::count(list.out, '\n');
+    const std::string what = name == "refs/stash"              ? "the stash"
+                             : name.starts_with("refs/heads/") ? "branch '" + name.substr(11) + "'"
+                                                               : name;
+    found.push_back(std::to_string(count) + (count == 1 ? " commit of " : " commits of ") + what + " not pushed");
+  }
+  return found;
+}
+
+}  // namespace artifactfs
