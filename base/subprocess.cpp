@@ -69,7 +69,7 @@ std::vector<char*> c_strings(const std::vector<std::string>& strings) {
   ::setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
   for (int signum = 1; signum < NSIG; ++signum) ::signal(signum, SIG_DFL);
   int error = 0;
   // First move every source above 2, so that dup2 onto 0..2 cannot overwrite one.

@@ -76,9 +76,9 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
   temporary += ".tmp" + std::to_string(::getpid());
   auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
   if (!fd) return fail(fd.error().within(sentence));
-  auto discard = [&](Error error) {
+  auto discard = [&](const Error& error) {
     ::unlink(temporary.c_str());
-    return fail(std::move(error).within(sentence));
+    return fail(error.within(sentence));
   };
   if (auto r = write_all(fd->get(), std::as_bytes(std::span(content))); !r) return discard(r.error());
   if (::fsync(fd->get()) != 0) return discard(errno_error(errno, ""));

@@ -6,7 +6,7 @@ namespace artifactfs {
 
 void set_thread_name(const std::string& name) { pthread_setname_np(pthread_self(), name.substr(0, 15).c_str()); }
 
-WorkerPool::WorkerPool(std::string name, size_t threads) {
+WorkerPool::WorkerPool(const std::string& name, size_t threads) {
   for (size_t i = 0; i < threads; ++i) {
     threads_.emplace_back([this, name] {
       set_thread_name(name);

@@ -18,7 +18,7 @@ class WorkerPool {
   using Job = std::move_only_function<void()>;
 
   /// `name` (at most 15 characters) is what `ps -L` shows.
-  WorkerPool(std::string name, size_t threads);
+  WorkerPool(const std::string& name, size_t threads);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
