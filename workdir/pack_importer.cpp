@@ -14,12 +14,6 @@ namespace artifactfs {
 
 namespace {
 constexpr size_t kWriteBufferBytes = size_t{256} << 10;
-
-Result<void> sync_file(const std::filesystem::path& path) {
-  TRY_ASSIGN(const UniqueFd fd, open_file(path, O_RDONLY));
-  if (::fsync(fd.get()) != 0) return fail_errno(errno, "cannot sync '" + path.string() + "'");
-  return {};
-}
 }  // namespace
 
 Result<std::unique_ptr<PackImporter>> PackImporter::begin(const std::filesystem::path& git_directory) {
@@ -56,14 +50,8 @@ Result<void> PackImporter::finish(const ObjectId& pack_checksum) {
     return fail_errno(errno, "cannot create '" + stem + ".pack'");
   }
   temporary_.clear();
-  const std::string temporary_index = stem + ".idx.tmp";
-  TRY(write_pack_index(temporary_index, entries_, pack_checksum));
-  TRY(sync_file(temporary_index));
-  ::chmod(temporary_index.c_str(), 0444);
-  if (::rename(temporary_index.c_str(), (stem + ".idx").c_str()) != 0) {
-    return fail_errno(errno, "cannot create '" + stem + ".idx'");
-  }
-  return sync_file(pack_directory_);
+  TRY(write_pack_index(stem + ".idx", entries_, pack_checksum));
+  return {};
 }
 
 Result<void> PackImporter::begin_object(ObjectType type, uint64_t size_bytes) {

@@ -20,7 +20,13 @@ constexpr size_t kSizesPerRequest = 50'000;
 constexpr const char* kCapabilitiesKey = "capabilities";
 constexpr const char* kLimitationKey = "limitation";
 
-bool is_network_trouble(ErrorCode code) { return code == ErrorCode::unavailable || code == ErrorCode::timeout; }
+std::optional<ServerCapabilities> remembered_capabilities(TreeIndex& index) {
+  const auto text = index.value(kCapabilitiesKey);
+  if (!text || !*text) return std::nullopt;
+  auto capabilities = parse_capabilities(**text);
+  if (!capabilities) return std::nullopt;
+  return std::move(*capabilities);
+}
 
 }  // namespace
 
@@ -41,12 +47,7 @@ RemoteStore::RemoteStore(std::filesystem::path directory, RemoteUrl remote, Tran
       blobs_(std::move(blobs)),
       database_(std::move(database)),
       transport_(std::move(transport)),
-      client_(*transport_,
-              [this]() -> std::optional<ServerCapabilities> {
-                const auto text = index_->value(kCapabilitiesKey);
-                if (!text || !*text) return std::nullopt;
-                return ServerCapabilities::parse(**text);
-              }()),
+      client_(*transport_, remembered_capabilities(*index_)),
       git_program_(remote_, std::move(context), directory_ / "git"),
       sink_(*index_, *blobs_),
       source_(client_, *database_),
@@ -108,7 +109,7 @@ Result<std::vector<RemoteRef>> RemoteStore::list_refs(Cancellation* cancellation
     use_git_program(capabilities.fetch_shallow ? "the server does not support filters"
                                                : "the server does not support shallow fetches");
   } else {
-    (void)index_->put_value(kCapabilitiesKey, capabilities.serialize());
+    (void)index_->put_value(kCapabilitiesKey, serialize_capabilities(capabilities));
   }
   return refs;
 }
@@ -194,8 +195,8 @@ Result<void> RemoteStore::fetch_tip(const Tip& tip, const ProgressFunction& prog
   request.filter = "blob:none";
   PackReader reader(*importer);
   auto answer = client_.fetch(
-      request, reader, progress, [&](std::span<const std::byte> bytes) { return importer->append_pack(bytes); },
-      cancellation);
+      request, reader, [&](std::string_view line) { progress(std::string(line)); },
+      [&](std::span<const std::byte> bytes) { return importer->append_pack(bytes); }, cancellation);
   if (!answer) {
     if (answer.error().code == ErrorCode::refused_object && tip.ref.empty()) {
       return fail(ErrorCode::not_found, "", "the remote has no commit '" + tip.oid.hex() + "'");
