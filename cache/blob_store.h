@@ -48,7 +48,8 @@ class BlobStore {
   /// is absent (also when it turned out damaged and was dropped).
   virtual Result<size_t> read(const ObjectId& oid, uint64_t offset, std::span<std::byte> into) = 0;
 
-  /// Takes one blob's content in order. Destroyed without commit, nothing is visible. One thread at a time.
+  /// Takes one blob's content in order. Destroyed without commit, nothing is visible. One thread at a time. Must
+  /// not outlive the store.
   class Writer {
    public:
     virtual ~Writer() = default;

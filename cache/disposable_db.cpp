@@ -135,17 +135,18 @@ Result<void> DisposableDb::write(const Work& work) {
 Result<void> DisposableDb::reset(const Error& cause) {
   const MutexLock lock(write_mutex_);
   log::warning("{}: deleting '{}' and beginning anew", cause.text(), path_.string());
-  std::vector<std::unique_ptr<Connection>> closed;
-  {
-    const MutexLock pool_lock(pool_mutex_);
-    ++generation_;
-    closed.swap(idle_);
-  }
-  closed.clear();
   writer_.reset();
-  TRY_ASSIGN(const UniqueFd opening, lock_for_opening(path_));
-  TRY(delete_files());
-  return open_writer();
+  {
+    TRY_ASSIGN(const UniqueFd opening, lock_for_opening(path_));
+    TRY(delete_files());
+    TRY(open_writer());
+  }
+  // Only now: a read connection opened a moment ago may still have the deleted file.
+  std::vector<std::unique_ptr<Connection>> closed;
+  const MutexLock pool_lock(pool_mutex_);
+  ++generation_;
+  closed.swap(idle_);
+  return {};
 }
 
 void DisposableDb::condemn(const Error& cause) {
