@@ -27,7 +27,9 @@ struct FuseOptions {
   bool allow_other = false;
   /// Further options of -o as the user gave them, already split at commas (uid= and gid= removed). An unknown one is an
   /// error that names it.
-  std::vector<std::string> extra;
+  std::vector<std::string> extra{};
+  /// How many threads read /dev/fuse. Nobody blocks, so few are best: a hop to another core costs more than the work.
+  unsigned session_threads = 2;
 };
 
 struct FuseSessionStats {
