@@ -164,12 +164,7 @@ Ticket BaseWorkdir::getattr(InodeNumber inode, Completion<Attributes> done) {
   return store_->objects().size(oid, siblings, options_.fetch_timeout,
                                 [this, entry = std::move(*entry), done = std::move(done),
                                  blocked = Blocked(blocked_readers_)](Result<uint64_t> size_bytes) mutable {
-                                  if (!size_bytes) {
-                                    if (size_bytes.error().code != ErrorCode::interrupted) {
-                                      log::error("{}", size_bytes.error().text());
-                                    }
-                                    return done(fail(size_bytes.error()));
-                                  }
+                                  if (!size_bytes) return done(fail(size_bytes.error()));
                                   done(attributes(entry, *size_bytes));
                                 });
 }
@@ -234,11 +229,7 @@ Ticket BaseWorkdir::readlink(InodeNumber inode, Completion<std::string> done) {
   }
   return store_->objects().read(entry->oid, 0, PATH_MAX, options_.fetch_timeout,
                                 [done = std::move(done)](Result<ReadData> data) mutable {
-                                  if (!data) {
-                                    if (data.error().code != ErrorCode::interrupted)
-                                      log::error("{}", data.error().text());
-                                    return done(fail(data.error()));
-                                  }
+                                  if (!data) return done(fail(data.error()));
                                   done(std::string(reinterpret_cast<const char*>(data->bytes.get()), data->size));
                                 });
 }

@@ -116,7 +116,8 @@ CommitRow IndexedRepository::import_head() {
     const ObjectId tree = pending.back();
     pending.pop_back();
     auto object = database_->read(tree).value();
-    for (const auto& entry : parse_raw_tree(tree, object.content).value()) {
+    const auto entries = parse_raw_tree(tree, object.content).value();
+    for (const auto& entry : entries) {
       if (entry.mode == 040000) pending.push_back(entry.oid);
     }
     trees[tree] = std::move(object.content);
