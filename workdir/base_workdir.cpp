@@ -248,14 +248,9 @@ Ticket BaseWorkdir::read(InodeNumber inode, uint64_t offset, size_t size, Comple
     done(fail(entry ? not_a_file(inode) : entry.error()));
     return nullptr;
   }
-  return store_->objects().read(
-      entry->oid, offset, size, options_.fetch_timeout,
-      [done = std::move(done), blocked = Blocked(blocked_readers_)](Result<ReadData> data) mutable {
-        if (!data && data.error().code != ErrorCode::interrupted) {
-          log::error("{}", data.error().text());
-        }
-        done(std::move(data));
-      });
+  return store_->objects().read(entry->oid, offset, size, options_.fetch_timeout,
+                                [done = std::move(done), blocked = Blocked(blocked_readers_)](
+                                    Result<ReadData> data) mutable { done(std::move(data)); });
 }
 
 // ---- extended attributes, statfs
