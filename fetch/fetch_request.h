@@ -14,12 +14,12 @@
 namespace artifactfs {
 
 struct FetchRequest {
-  std::vector<ObjectId> wants;
-  std::vector<ObjectId> haves;
-  std::vector<ObjectId> shallow;   // commits that are shallow on our side
-  std::optional<uint32_t> deepen;  // commits from each want; 1 is the tip alone
+  std::vector<ObjectId> wants = {};
+  std::vector<ObjectId> haves = {};
+  std::vector<ObjectId> shallow = {};             // commits that are shallow on our side
+  std::optional<uint32_t> deepen = std::nullopt;  // commits from each want; 1 is the tip alone
   bool deepen_relative = false;
-  std::string filter;  // "blob:none", "tree:0", "blob:limit=16384"; empty for none. Needs fetch_filter.
+  std::string filter = {};  // "blob:none", "tree:0", "blob:limit=16384"; empty for none. Needs fetch_filter.
   bool include_tag = false;
 };
 

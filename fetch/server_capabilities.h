@@ -17,7 +17,7 @@ struct ServerCapabilities {
   bool ref_prefix_unborn = false;  // ls-refs=unborn
   std::string object_format = "sha1";
   bool object_format_advertised = false;  // servers that do not know the capability refuse requests that carry it
-  std::string agent;                      // empty: the server does not want to hear ours
+  std::string agent = {};                 // empty: the server does not want to hear ours
 
   friend bool operator==(const ServerCapabilities&, const ServerCapabilities&) = default;
 };
