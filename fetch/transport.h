@@ -54,13 +54,18 @@ class Transport {
   /// ErrorCode::not_supported. Credential prompting and redirects happen here.
   virtual Result<std::unique_ptr<Response>> advertisement() = 0;
 
-  /// Sends one protocol v2 command (complete pkt-lines, flush included) and returns its answer.
+  /// Sends one protocol v2 command (complete pkt-lines, flush included) and returns its answer. Here as for
+  /// advertisement(), what fails on the way (connecting, credentials, the server's refusal) may be reported by the
+  /// answer's first read() instead: so it can be cancelled.
   virtual Result<std::unique_ptr<Response>> command(std::string request) = 0;
 
   /// Ends everything under way with ErrorCode::cancelled; later calls fail at once. Any thread.
   virtual void shutdown() noexcept = 0;
 
   virtual TransportStats stats() const = 0;
+
+  /// The server's latest wish (Retry-After) not to be asked again before; in the past when it has none.
+  virtual TimePoint not_before() const { return {}; }
 };
 
 /// What a transport needs to know of the user on whose behalf it works.
