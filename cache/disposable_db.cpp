@@ -27,6 +27,16 @@ Result<UniqueFd> lock_for_opening(const std::filesystem::path& path) {
   return lock;
 }
 
+// Whether `error`, met when opening, is the database's own fault. SQLite says of a damaged header many things ("not a
+// database", "unsupported file format", "read-only"), so what is left when the disk and the other processes are
+// innocent counts as damage.
+bool is_damage(const std::filesystem::path& path, const Error& error) {
+  if (error.code == ErrorCode::not_supported || error.code == ErrorCode::no_space || error.code == ErrorCode::busy) {
+    return false;
+  }
+  return open_file(path, O_RDWR).has_value();
+}
+
 }  // namespace
 
 Result<Statement*> DisposableDb::Connection::statement(size_t query) {
@@ -52,7 +62,7 @@ Result<std::unique_ptr<DisposableDb>> DisposableDb::open(const std::filesystem::
     TRY(self->delete_files());
   }
   auto opened = self->open_writer();
-  if (!opened && opened.error().code == ErrorCode::corrupt) {
+  if (!opened && is_damage(path, opened.error())) {
     log::warning("{}: deleting it and beginning anew", opened.error().text());
     TRY(self->delete_files());
     opened = self->open_writer();
@@ -68,14 +78,8 @@ Result<void> DisposableDb::open_writer() {
   TRY_ASSIGN(auto db, Db::open(path_, options));
   TRY(db->migrate(schema_.steps));
   auto connection = std::make_unique<Connection>(std::move(db), schema_, 0);
-  // A schema that does not take our queries is no schema of ours: damage that SQLite did not see.
-  for (size_t i = 0; i < schema_.queries.size(); ++i) {
-    if (auto prepared = connection->statement(i); !prepared) {
-      Error error = prepared.error();
-      if (error.code == ErrorCode::io) error.code = ErrorCode::corrupt;
-      return fail(std::move(error));
-    }
-  }
+  // A schema that does not take our queries is damage, too.
+  for (size_t i = 0; i < schema_.queries.size(); ++i) TRY(connection->statement(i));
   writer_ = std::move(connection);
   return {};
 }
