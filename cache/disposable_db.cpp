@@ -27,16 +27,6 @@ Result<UniqueFd> lock_for_opening(const std::filesystem::path& path) {
   return lock;
 }
 
-// Whether `error`, met when opening, is the database's own fault. SQLite says of a damaged header many things ("not a
-// database", "unsupported file format", "read-only"), so what is left when the disk and the other processes are
-// innocent counts as damage.
-bool is_damage(const std::filesystem::path& path, const Error& error) {
-  if (error.code == ErrorCode::not_supported || error.code == ErrorCode::no_space || error.code == ErrorCode::busy) {
-    return false;
-  }
-  return open_file(path, O_RDWR).has_value();
-}
-
 }  // namespace
 
 Result<Statement*> DisposableDb::Connection::statement(size_t query) {
@@ -62,7 +52,7 @@ Result<std::unique_ptr<DisposableDb>> DisposableDb::open(const std::filesystem::
     TRY(self->delete_files());
   }
   auto opened = self->open_writer();
-  if (!opened && is_damage(path, opened.error())) {
+  if (!opened && self->is_damage(opened.error())) {
     log::warning("{}: deleting it and beginning anew", opened.error().text());
     TRY(self->delete_files());
     opened = self->open_writer();
@@ -151,6 +141,13 @@ Result<void> DisposableDb::reset(const Error& cause) {
   ++generation_;
   closed.swap(idle_);
   return {};
+}
+
+bool DisposableDb::is_damage(const Error& error) const {
+  if (error.code == ErrorCode::not_supported || error.code == ErrorCode::no_space || error.code == ErrorCode::busy) {
+    return false;
+  }
+  return open_file(path_, O_RDWR).has_value();
 }
 
 void DisposableDb::condemn(const Error& cause) {
