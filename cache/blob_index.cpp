@@ -180,20 +180,27 @@ void BlobIndex::drop(const ObjectId& oid, const RowPointer& row) {
     counts.add(*stored, -1);
     return counts.write(connection);
   });
-  if (!dropped) note_failure(dropped.error());
+  if (dropped) return;
+  note_failure(dropped.error());
+  // A row that cannot be removed would keep its blob from being stored again for ever.
+  if (auto mended = mend(); !mended) log::warning("{}", mended.error().text());
+}
+
+Result<void> BlobIndex::mend() {
+  {
+    const MutexLock lock(mutex_);
+    if (!std::exchange(damaged_, false)) return {};
+  }
+  return db_->reset(Error{ErrorCode::corrupt, "cannot use '" + db_->path().string() + "'", "it is damaged"});
 }
 
 Result<void> BlobIndex::flush() {
   const MutexLock flushing(flush_mutex_);
+  TRY(mend());
   std::vector<std::pair<ObjectId, Pending>> rows;
-  bool damaged = false;
   {
     const MutexLock lock(mutex_);
-    damaged = std::exchange(damaged_, false);
     rows.assign(pending_.begin(), pending_.end());
-  }
-  if (damaged) {
-    TRY(db_->reset(Error{ErrorCode::corrupt, "cannot read '" + db_->path().string() + "'", "it is damaged"}));
   }
   if (rows.empty()) return {};
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -217,9 +224,10 @@ Result<void> BlobIndex::flush() {
     }
     return counts.write(connection);
   });
+  const bool damaged = !written && db_->is_damage(written.error());
   const MutexLock lock(mutex_);
   if (!written) {
-    damaged_ = written.error().code == ErrorCode::corrupt;
+    damaged_ = damaged_ || damaged;
     return fail(written.error());
   }
   for (const auto& [oid, written_row] : rows) {
@@ -231,7 +239,7 @@ Result<void> BlobIndex::flush() {
 
 void BlobIndex::note_failure(const Error& error) {
   if (!failed_.exchange(true)) log::warning("{}", error.text());
-  if (error.code != ErrorCode::corrupt) return;
+  if (!db_->is_damage(error)) return;
   {
     const MutexLock lock(mutex_);
     damaged_ = true;

@@ -70,6 +70,8 @@ class BlobIndex {
   static Result<RowPointer> load(DisposableDb::Connection& connection, const ObjectId& oid);
   /// A lookup or drop failed: the log hears of the first, the flusher of a corrupt database.
   void note_failure(const Error& error) EXCLUDES(mutex_);
+  /// Begins a damaged database anew; what is pending is kept.
+  Result<void> mend() REQUIRES(flush_mutex_) EXCLUDES(mutex_);
   void run_flusher() EXCLUDES(mutex_, flush_mutex_);
 
   const std::unique_ptr<DisposableDb> db_;
@@ -82,7 +84,7 @@ class BlobIndex {
   Mutex mutex_;
   CondVar wake_;
   PendingRows pending_ GUARDED_BY(mutex_);
-  bool damaged_ GUARDED_BY(mutex_) = false;  // SQLite has found blobs.db corrupt; the next flush begins it anew
+  bool damaged_ GUARDED_BY(mutex_) = false;  // blobs.db cannot be used; the next flush or drop begins it anew
   bool stopping_ GUARDED_BY(mutex_) = false;
 
   std::thread flusher_;  // last: it uses all of the above

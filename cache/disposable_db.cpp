@@ -52,7 +52,7 @@ Result<std::unique_ptr<DisposableDb>> DisposableDb::open(const std::filesystem::
     TRY(self->delete_files());
   }
   auto opened = self->open_writer();
-  if (!opened && opened.error().code == ErrorCode::corrupt) {
+  if (!opened && self->is_damage(opened.error())) {
     log::warning("{}: deleting it and beginning anew", opened.error().text());
     TRY(self->delete_files());
     opened = self->open_writer();
@@ -68,14 +68,8 @@ Result<void> DisposableDb::open_writer() {
   TRY_ASSIGN(auto db, Db::open(path_, options));
   TRY(db->migrate(schema_.steps));
   auto connection = std::make_unique<Connection>(std::move(db), schema_, 0);
-  // A schema that does not take our queries is no schema of ours: damage that SQLite did not see.
-  for (size_t i = 0; i < schema_.queries.size(); ++i) {
-    if (auto prepared = connection->statement(i); !prepared) {
-      Error error = prepared.error();
-      if (error.code == ErrorCode::io) error.code = ErrorCode::corrupt;
-      return fail(std::move(error));
-    }
-  }
+  // A schema that does not take our queries is damage, too.
+  for (size_t i = 0; i < schema_.queries.size(); ++i) TRY(connection->statement(i));
   writer_ = std::move(connection);
   return {};
 }
@@ -147,6 +141,13 @@ Result<void> DisposableDb::reset(const Error& cause) {
   ++generation_;
   closed.swap(idle_);
   return {};
+}
+
+bool DisposableDb::is_damage(const Error& error) const {
+  if (error.code == ErrorCode::not_supported || error.code == ErrorCode::no_space || error.code == ErrorCode::busy) {
+    return false;
+  }
+  return open_file(path_, O_RDWR).has_value();
 }
 
 void DisposableDb::condemn(const Error& cause) {

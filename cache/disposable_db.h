@@ -95,6 +95,10 @@ class DisposableDb {
   using Work = std::function<Result<void>(Connection&)>;
   Result<void> write(const Work& work) EXCLUDES(write_mutex_);
 
+  /// Whether `error`, met in use, is the database's own fault. SQLite has many words for damage ("not a database",
+  /// "unsupported file format", "read-only", a constraint that no row of ours violates), so what is left when the disk
+  /// and the other processes are innocent counts as such.
+  bool is_damage(const Error& error) const;
   /// Deletes the database and begins anew, now. `cause` goes to the log.
   Result<void> reset(const Error& cause) EXCLUDES(write_mutex_, pool_mutex_);
   /// Has the next open() begin anew: for damage that must not take away what is still readable.

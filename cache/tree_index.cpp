@@ -55,7 +55,8 @@ constexpr std::array<const char*, kQueryCount> kQueries = {
     "DELETE FROM ref",
     "INSERT INTO ref(name, oid, peeled, symbolic_target) VALUES(?, ?, ?, ?)",
     "SELECT size FROM blob_size WHERE oid=?",
-    "INSERT OR REPLACE INTO blob_size(oid, size) VALUES(?, ?)",
+    "INSERT INTO blob_size(oid, size) VALUES(?, ?)"
+    " ON CONFLICT DO UPDATE SET size=excluded.size WHERE size<>excluded.size",
     "SELECT value FROM value WHERE key=?",
     "INSERT OR REPLACE INTO value(key, value) VALUES(?, ?)",
 };

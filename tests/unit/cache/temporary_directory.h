@@ -10,8 +10,11 @@ namespace artifactfs {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "artifactfs-cache-XXXXXX").string();
+  TemporaryDirectory() : TemporaryDirectory(std::filesystem::temp_directory_path()) {}
+  /// In `parent` if that exists (e.g. /dev/shm, where fsync costs nothing).
+  explicit TemporaryDirectory(const std::filesystem::path& parent) {
+    const auto in = std::filesystem::is_directory(parent) ? parent : std::filesystem::temp_directory_path();
+    std::string name = (in / "artifactfs-cache-XXXXXX").string();
     if (::mkdtemp(name.data()) != nullptr) path_ = name;
   }
   ~TemporaryDirectory() {
