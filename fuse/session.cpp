@@ -79,6 +79,7 @@ class KernelSession final : public FuseSession {
 
  private:
   Result<void> answer_init();
+  void raise_readahead() const;
   void start_threads(unsigned count);
   void serve();
   void stop_threads();
@@ -126,6 +127,7 @@ Result<void> KernelSession::start(UniqueFd device, uint32_t max_read_bytes, unsi
   }
   device.release();  // the session closes it
   if (auto answered = answer_init(); !answered) return fail(answered.error().within(sentence));
+  raise_readahead();
   invalidator_.emplace(session_.get());
   start_threads(threads);
   return {};
@@ -147,6 +149,16 @@ Result<void> KernelSession::answer_init() {
     return fail(ErrorCode::protocol, "cannot agree with the kernel", "see the log for libfuse's reason");
   }
   return {};
+}
+
+// The kernel reads no more at once than its readahead window, 128 KiB, which INIT can only lower. Where sysfs may be
+// written (root, outside most containers) the window gets the size of the largest request.
+void KernelSession::raise_readahead() const {
+  const std::string path = fmt::format("/sys/class/bdi/{}/read_ahead_kb", mount_point_.device());
+  const std::string kib = std::to_string(connection_.settings.max_read_bytes() / 1024);
+  Result<UniqueFd> fd = open_file(path, O_WRONLY);
+  Result<void> written = fd ? write_all(fd->get(), std::as_bytes(std::span(kib))) : fail(fd.error());
+  if (!written) log::debug("{}; large files are read in smaller pieces", written.error().text());
 }
 
 void KernelSession::start_threads(unsigned count) {
