@@ -181,6 +181,16 @@ class GitServer:
         port = self.proxy_port(rtt_ms) if rtt_ms else self.port
         return f"http://127.0.0.1:{port}/{name}"
 
+    def is_busy(self):
+        """Whether a git process of this server runs now: whether one of fcgiwrap's children has a child."""
+        def children(pid):
+            try:
+                return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            except (FileNotFoundError, ProcessLookupError):
+                return []
+
+        return any(children(worker) for worker in children(self.processes[0].pid))
+
     def close(self):
         for process in reversed(self.processes):
             end(process)
