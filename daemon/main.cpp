@@ -1,1 +1,8 @@
-int main() { return 0; }
+// artifactfs-daemon: started by `artifactfs daemon`, `artifactfs mount --foreground`, or by `artifactfs mount` when
+// none runs.
+#include "daemon/daemon_main.h"
+
+int main(int argc, char** argv) {
+  using namespace artifactfs;
+  return daemon_main(argc, argv, {&Store::remote_id, &Store::open, &Workdir::open, &FuseSession::mount});
+}

@@ -97,8 +97,6 @@ BaseWorkdir::BaseWorkdir(std::shared_ptr<Store> store, const Snapshot& snapshot,
       base_(store_->index(), snapshot_.tree),
       entries_(base_.entries().value_or(0)) {}
 
-BaseWorkdir::~BaseWorkdir() { BaseWorkdir::stop_background(); }
-
 // ---- attributes
 
 Attributes BaseWorkdir::common_attributes(InodeNumber inode) const {
@@ -305,19 +303,6 @@ WorkdirStatus BaseWorkdir::status() {
 }
 
 Result<std::vector<std::string>> BaseWorkdir::unsaved_work() { return unpushed_work(git_directory(), options_.owner); }
-
-void BaseWorkdir::start_background() {
-  MutexLock lock(mutex_);
-  background_ = store_->start_background(
-      snapshot_, options_.prefetch,
-      [this](const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) { add_refs(refs, shallow); });
-}
-
-void BaseWorkdir::stop_background() {
-  std::shared_ptr<void> ended;
-  MutexLock lock(mutex_);
-  ended.swap(background_);
-}
 
 void BaseWorkdir::add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) {
   if (auto added = add_remote_refs(git_directory(), options_.owner, refs, shallow); !added) {

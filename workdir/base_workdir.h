@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 
-#include "base/mutex.h"
 #include "workdir/base_tree.h"
 #include "workdir/workdir.h"
 
@@ -17,7 +16,6 @@ namespace artifactfs {
 class BaseWorkdir final : public Workdir {
  public:
   BaseWorkdir(std::shared_ptr<Store> store, const Snapshot& snapshot, const WorkdirOptions& options);
-  ~BaseWorkdir() override;
 
   Result<Attributes> lookup(InodeNumber parent, std::string_view name) override;
   Ticket getattr(InodeNumber inode, Completion<Attributes> done) override;
@@ -33,8 +31,7 @@ class BaseWorkdir final : public Workdir {
   WorkdirStatus status() override;
   std::filesystem::path git_directory() const override { return options_.directory / "git"; }
   Result<std::vector<std::string>> unsaved_work() override;
-  void start_background() override;
-  void stop_background() override;
+  void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) override;
 
  private:
   class Blocked;
@@ -44,7 +41,6 @@ class BaseWorkdir final : public Workdir {
   Attributes gitfile_attributes() const;
   /// Files of the same directory, when a size in it has been asked for before: then somebody is going through it.
   std::vector<ObjectId> siblings_to_size(const BaseEntry& entry);
-  void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow);
 
   // Constant after construction.
   const std::shared_ptr<Store> store_;
@@ -57,8 +53,6 @@ class BaseWorkdir final : public Workdir {
 
   std::atomic<uint64_t> blocked_readers_{0};
   std::atomic<InodeNumber> last_sized_directory_{0};
-  Mutex mutex_;
-  std::shared_ptr<void> background_ GUARDED_BY(mutex_);  // stops when dropped
 };
 
 }  // namespace artifactfs

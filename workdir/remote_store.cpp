@@ -70,13 +70,6 @@ void RemoteStore::shutdown() {
 
 // ---- the start of a mount
 
-Result<Snapshot> RemoteStore::prepare(const std::string& ref, const ProgressFunction& progress,
-                                      Cancellation* cancellation) {
-  auto snapshot = prepare_from_server(ref, progress, cancellation);
-  if (!snapshot) return fail(snapshot.error().within("cannot mount '" + remote_.display() + "'"));
-  return snapshot;
-}
-
 void RemoteStore::use_git_program(std::string why) {
   log::warning("'{}' is served from a full download: {}", remote_.display(), why);
   (void)index_->put_value(kLimitationKey, why);  // a cache: without it the next mount finds out again
@@ -141,7 +134,7 @@ Result<const RemoteRef*> resolve_head(const std::vector<RemoteRef>& refs) {
 
 }  // namespace
 
-Result<Snapshot> RemoteStore::prepare_from_server(const std::string& ref, const ProgressFunction& progress,
+Result<Snapshot> RemoteStore::prepare(const std::string& ref, const ProgressFunction& progress,
                                                   Cancellation* cancellation) {
   progress("asking " + remote_.display());
   TRY_ASSIGN(const std::vector<RemoteRef> refs, list_refs(cancellation));

@@ -64,8 +64,6 @@ class RemoteStore final : public Store {
   struct Tip;
   struct Background;
 
-  Result<Snapshot> prepare_from_server(const std::string& ref, const ProgressFunction& progress,
-                                       Cancellation* cancellation);
   Result<std::vector<RemoteRef>> list_refs(Cancellation* cancellation);
   bool is_local(const ObjectId& tip, const ObjectId& commit);
   Result<void> fetch_tip(const Tip& tip, const ProgressFunction& progress, Cancellation* cancellation);

@@ -57,7 +57,7 @@ class Store {
   virtual ~Store() = default;
 
   /// Asks the server what `ref` is now (a branch, a tag, a full ref name, a commit id; empty: HEAD), and makes its
-  /// commit and trees local. Errors are whole sentences for the user.
+  /// commit and trees local. Errors carry the cause; the caller says what it was for.
   virtual Result<Snapshot> prepare(const std::string& ref, const ProgressFunction& progress,
                                    Cancellation* cancellation) = 0;
   /// The snapshot of a commit that is local already, without the network; nullopt if it is not.
