@@ -67,7 +67,8 @@ Result<void> delete_row(DisposableDb::Connection& connection, const ObjectId& oi
 }  // namespace
 
 Result<std::unique_ptr<BlobIndex>> BlobIndex::open(const std::filesystem::path& path) {
-  const DisposableDb::Schema schema{.steps = kSchema, .queries = kQueries};
+  DisposableDb::Schema schema{.steps = kSchema, .queries = kQueries};
+  schema.reader_cache_bytes = int64_t{8} << 20;  // a hundred thousand rows
   TRY_ASSIGN(auto db, DisposableDb::open(path, schema));
   auto self = std::unique_ptr<BlobIndex>(new BlobIndex(std::move(db)));
   self->flusher_ = std::thread([index = self.get()] {

@@ -161,8 +161,9 @@ class SqliteTreeIndex final : public TreeIndex {
     // In the table's own order each page is touched once.
     std::vector<const std::pair<ObjectId, uint64_t>*> sorted(sizes.size());
     std::transform(sizes.begin(), sizes.end(), sorted.begin(), [](const auto& pair) { return &pair; });
-    std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
-      return std::memcmp(a->first.bytes.data(), b->first.bytes.data(), ObjectId::kBytes) < 0;
+    std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+      const int order = std::memcmp(a->first.bytes.data(), b->first.bytes.data(), ObjectId::kBytes);
+      return order != 0 ? order < 0 : a < b;  // of two sizes for one blob the later wins
     });
     return db_->write([&](DisposableDb::Connection& connection) -> Result<void> {
       TRY_ASSIGN(Statement * put, connection.statement(kPutSize));
