@@ -87,7 +87,7 @@ fi
 cd "$directory"
 printf '\n$ cd %q\n' "$directory"
 show ls
-show git log -1 --format='%h %an, %ar: %s'
+show git log -1 --oneline
 for file in README.md README README.rst LICENSE; do
   if [[ -f $file ]]; then
     show head -n 5 "$file"
