@@ -88,7 +88,7 @@ Result<size_t> HttpResponse::read(std::span<std::byte> into) {
 // Waits for the head, and repeats the request as redirects and refusals demand, until there is an answer to read.
 Result<void> HttpResponse::open() NO_THREAD_SAFETY_ANALYSIS {
   for (;;) {
-    TRY_ASSIGN(const HttpHead head, transfer_->head());
+    TRY_ASSIGN(HttpHead head, transfer_->head());
     if (head.status == 200) {
       transport_.confirm(endpoint_);
       endpoint_->authenticator->succeeded(credentials_.generation);
@@ -96,7 +96,7 @@ Result<void> HttpResponse::open() NO_THREAD_SAFETY_ANALYSIS {
     }
     transport_.note_refusal(head);
     const std::string body = error_body(head);
-    if (cancelled_) return fail(ErrorCode::cancelled, "cannot fetch", "the request was cancelled");
+    TRY_ASSIGN(head, transfer_->head());  // whole now, with a redirect's target
     if (head.status == 401) {
       TRY_ASSIGN(const bool again, handle_refusal());
       if (!again) return fail(status_failure(head, body));
