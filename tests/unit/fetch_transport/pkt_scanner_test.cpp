@@ -16,7 +16,7 @@ TEST(PktScannerTest, FindsTheFlushWhereverTheBytesAreCut) {
       used += scanner.feed(std::as_bytes(std::span(kAnswer.substr(used, step))));
       ASSERT_LE(used, kAnswer.size());
     }
-    EXPECT_EQ(kAnswer.substr(used), "0more") << step;
+    EXPECT_EQ(kAnswer.substr(used), "more") << step;
   }
 }
 
