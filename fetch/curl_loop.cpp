@@ -91,15 +91,22 @@ void CurlTransfer::finish(CURLcode code) {
   counters_.connections.fetch_add(static_cast<uint64_t>(std::max(connects, 0L)), std::memory_order_relaxed);
   counters_.bytes_sent.fetch_add(static_cast<uint64_t>(std::max(request_bytes, 0L)), std::memory_order_relaxed);
   MutexLock lock(mutex_);
-  if (!head_ && code == CURLE_OK) head_ = current_head();
+  // Again: curl tells where a redirect leads only at the end.
+  if (code == CURLE_OK) head_ = current_head();
   curl_easy_getinfo(handle_.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status_);
+  curl_easy_getinfo(handle_.get(), CURLINFO_OS_ERRNO, &os_error_);
   end_ = code;
   changed_.notify_all();
 }
 
 Error CurlTransfer::failure() const {
   if (cancelled_) return {ErrorCode::cancelled, "cannot fetch", "the request was cancelled"};
-  return curl_failure(*end_, error_text_, proxy_status_, head_.has_value());
+  std::string detail = error_text_;
+  // curl's words for a failed connection leave out why.
+  if (*end_ == CURLE_COULDNT_CONNECT && os_error_ != 0) {
+    detail += " (" + errno_error(static_cast<int>(os_error_), "").cause + ")";
+  }
+  return curl_failure(*end_, detail, proxy_status_, head_.has_value());
 }
 
 Result<HttpHead> CurlTransfer::head() {

@@ -96,6 +96,7 @@ class CurlTransfer {
   bool cancelled_ GUARDED_BY(mutex_) = false;
   std::optional<CURLcode> end_ GUARDED_BY(mutex_);
   long proxy_status_ GUARDED_BY(mutex_) = 0;  // of a proxy's answer to CONNECT
+  long os_error_ GUARDED_BY(mutex_) = 0;      // errno of the last failed connect
 };
 
 /// Thread-safe.

@@ -80,15 +80,15 @@ Result<size_t> HttpResponse::read(std::span<std::byte> into) {
     peeked_.erase(0, n);
     return n;
   }
-  auto n = transfer_->read(into);
+  auto n = exchange().read(into);
   if (!n) return fail(named(n.error()));
   return *n;
 }
 
 // Waits for the head, and repeats the request as redirects and refusals demand, until there is an answer to read.
-Result<void> HttpResponse::open() NO_THREAD_SAFETY_ANALYSIS {
+Result<void> HttpResponse::open() {
   for (;;) {
-    TRY_ASSIGN(const HttpHead head, transfer_->head());
+    TRY_ASSIGN(HttpHead head, exchange().head());
     if (head.status == 200) {
       transport_.confirm(endpoint_);
       endpoint_->authenticator->succeeded(credentials_.generation);
@@ -96,7 +96,7 @@ Result<void> HttpResponse::open() NO_THREAD_SAFETY_ANALYSIS {
     }
     transport_.note_refusal(head);
     const std::string body = error_body(head);
-    if (cancelled_) return fail(ErrorCode::cancelled, "cannot fetch", "the request was cancelled");
+    TRY_ASSIGN(head, exchange().head());  // whole now, with a redirect's target
     if (head.status == 401) {
       TRY_ASSIGN(const bool again, handle_refusal());
       if (!again) return fail(status_failure(head, body));
@@ -124,11 +124,11 @@ Result<bool> HttpResponse::handle_refusal() {
 }
 
 // The body of an answer that is not 200, read to its end so that the connection can be used again; its words if plain.
-std::string HttpResponse::error_body(const HttpHead& head) NO_THREAD_SAFETY_ANALYSIS {
+std::string HttpResponse::error_body(const HttpHead& head) {
   std::string body;
   std::array<std::byte, 4096> buffer;
   while (body.size() < HttpTransport::kMaxErrorBodyBytes) {
-    const auto n = transfer_->read(buffer);
+    const auto n = exchange().read(buffer);
     if (!n || *n == 0) break;
     body.append(reinterpret_cast<const char*>(buffer.data()), *n);
   }
@@ -155,11 +155,11 @@ Result<void> HttpResponse::check_content(const HttpHead& head) {
 }
 
 // Reads ahead until `bytes` are there or the answer ends.
-Result<void> HttpResponse::peek(size_t bytes) NO_THREAD_SAFETY_ANALYSIS {
+Result<void> HttpResponse::peek(size_t bytes) {
   std::array<std::byte, 256> buffer;
   while (peeked_.size() < bytes) {
     const size_t wanted = std::min(bytes - peeked_.size(), buffer.size());
-    TRY_ASSIGN(const size_t n, transfer_->read(std::span(buffer).first(wanted)));
+    TRY_ASSIGN(const size_t n, exchange().read(std::span(buffer).first(wanted)));
     if (n == 0) break;
     peeked_.append(reinterpret_cast<const char*>(buffer.data()), n);
   }

@@ -23,6 +23,8 @@ class HttpResponse final : public Response {
 
  private:
   void send();
+  /// For the reading thread, which alone replaces it.
+  CurlTransfer& exchange() NO_THREAD_SAFETY_ANALYSIS { return *transfer_; }
   Result<void> open();
   Result<bool> handle_refusal();
   Result<void> check_content(const HttpHead& head);

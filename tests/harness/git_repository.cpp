@@ -165,7 +165,9 @@ std::string generate_bare_repository(const std::filesystem::path& destination, c
   run({"git", "init", "--quiet", "--bare", destination.string()}, environment);
   // A pipe, not a string: a large repository's stream would not fit in memory twice.
   SubprocessOptions child_options;
-  child_options.argv = {"git", "-C", destination.string(), "fast-import", "--quiet", "--done"};
+  // Large files do not compress here, and trying to took most of the time.
+  const std::string compression = description.file_bytes > 1024 ? "pack.compression=0" : "pack.compression=6";
+  child_options.argv = {"git", "-C", destination.string(), "-c", compression, "fast-import", "--quiet", "--done"};
   child_options.environment = environment;
   child_options.pipe_stdin = true;
   auto child = Subprocess::start(child_options);

@@ -41,7 +41,6 @@ Remotes::Remotes(RemoteKind kind) : kind_(kind), context_(test_context()) {
   small_head_ = small.commit("second");
   const auto served = directory_ / "served";
   small.bare_clone(served / "small.git");
-  big_head_ = generate_bare_repository(served / "big.git", {.files = 1, .file_bytes = kBigBytes});
   uint16_t port = 0;
   if (kind == RemoteKind::http || kind == RemoteKind::https) {
     http_ = std::make_unique<GitHttpServer>(served, HttpServerOptions{.tls = kind == RemoteKind::https});
@@ -58,6 +57,10 @@ Remotes::Remotes(RemoteKind kind) : kind_(kind), context_(test_context()) {
     port = daemon_->port();
   }
   if (port != 0) proxy_ = std::make_unique<DelayProxy>("127.0.0.1", port);
+}
+
+std::string Remotes::make_big() {
+  return generate_bare_repository(directory_ / "served/big.git", {.files = 1, .file_bytes = kBigBytes});
 }
 
 std::string Remotes::url(const std::string& repository) const {

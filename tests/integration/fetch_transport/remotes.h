@@ -17,19 +17,20 @@ namespace artifactfs::test {
 enum class RemoteKind { http, https, ssh, local, file, git };
 std::string to_string(RemoteKind kind);
 
-/// "small.git" (two commits) and "big.git" (one file of kBigBytes that does not compress), served over one scheme, with
-/// a DelayProxy before the server where there is one (not for local and file).
+/// "small.git" (two commits) and "big.git" (one file of kBigBytes that does not compress; make_big()), served over one
+/// scheme, with a DelayProxy before the server where there is one (not for local and file).
 class Remotes {
  public:
   static constexpr uint64_t kBigBytes = uint64_t{40} << 20;
 
   explicit Remotes(RemoteKind kind);
+  /// Makes big.git; its head.
+  std::string make_big();
   std::string url(const std::string& repository) const;
   std::unique_ptr<Transport> transport(const std::string& repository) const;
   DelayProxy* proxy() const { return proxy_.get(); }
   const TransportContext& context() const { return context_; }
   const std::string& small_head() const { return small_head_; }
-  const std::string& big_head() const { return big_head_; }
 
  private:
   RemoteKind kind_;
@@ -39,7 +40,7 @@ class Remotes {
   std::unique_ptr<GitDaemonServer> daemon_;
   std::unique_ptr<DelayProxy> proxy_;
   TransportContext context_;
-  std::string small_head_, big_head_;
+  std::string small_head_;
 };
 
 /// The environment and directory that tests give a transport; `extra`: "NAME=value" each.

@@ -95,8 +95,9 @@ TEST_P(TransportConformance, MoreCommandsThanConnectionsAllGetTheirTurn) {
 }
 
 TEST_P(TransportConformance, SlowReaderOfABigAnswerDoesNotGrowMemory) {
+  const std::string head = remotes_.make_big();
   const auto transport = remotes_.transport("big.git");
-  auto response = transport->command(fetch_command(remotes_.big_head()));
+  auto response = transport->command(fetch_command(head));
   ASSERT_TRUE(response);
   std::vector<std::byte> buffer(65536);
   uint64_t total = 0, first = 0, highest = 0;
@@ -138,8 +139,9 @@ TEST_P(TransportConformance, CancelEndsAHangingRead) {
 }
 
 TEST_P(TransportConformance, CancelInTheMiddleOfAnAnswerSpoilsNothingElse) {
+  const std::string head = remotes_.make_big();
   const auto transport = remotes_.transport("big.git");
-  auto response = transport->command(fetch_command(remotes_.big_head()));
+  auto response = transport->command(fetch_command(head));
   ASSERT_TRUE(response);
   std::vector<std::byte> buffer(65536);
   ASSERT_TRUE((*response)->read(buffer));
@@ -173,11 +175,22 @@ TEST_P(TransportConformance, ShutdownEndsEverything) {
 
 TEST_P(TransportConformance, CutInTheMiddleIsAnErrorAndTheNextCommandWorks) {
   if (remotes_.proxy() == nullptr) GTEST_SKIP() << "nothing between us and a local upload-pack";
+  const std::string head = remotes_.make_big();
   const auto transport = remotes_.transport("big.git");
   EXPECT_THAT(ask(*transport, ls_refs_command()), HasSubstr("refs/heads/main"));
-  remotes_.proxy()->cut_answers_after(5'000'000, 1);
   std::string text;
-  EXPECT_EQ(failure_of(transport->command(fetch_command(remotes_.big_head())), &text), ErrorCode::unavailable) << text;
+  if (GetParam() == RemoteKind::ssh) {
+    // ssh's own flow control talks back all the time: its answers have no offsets to cut at.
+    auto response = transport->command(fetch_command(head));
+    ASSERT_TRUE(response);
+    std::array<std::byte, 1000> buffer;
+    ASSERT_TRUE((*response)->read(buffer));
+    remotes_.proxy()->drop_connections();
+    EXPECT_EQ(failure_of(std::move(response), &text), ErrorCode::unavailable) << text;
+  } else {
+    remotes_.proxy()->cut_answers_after(500'000, 1);
+    EXPECT_EQ(failure_of(transport->command(fetch_command(head)), &text), ErrorCode::unavailable) << text;
+  }
   EXPECT_THAT(ask(*transport, ls_refs_command()), HasSubstr("refs/heads/main"));
 }
 
@@ -195,7 +208,7 @@ TEST_P(TransportConformance, RefusedConnectionIsUnavailable) {
   const auto transport = remotes_.transport("small.git");
   std::string text;
   EXPECT_EQ(failure_of(transport->advertisement(), &text), ErrorCode::unavailable) << text;
-  EXPECT_THAT(text, HasSubstr("refused"));
+  EXPECT_THAT(text, HasSubstr("Connection refused"));
   remotes_.proxy()->set_refuse(false);
   EXPECT_EQ(failure_of(transport->advertisement(), &text), ErrorCode::internal) << text;
 }
