@@ -81,10 +81,10 @@ class BaseWorkdirTest : public testing::Test {
     return names;
   }
   Result<Attributes> getattr(InodeNumber number, Ticket* ticket = nullptr) {
-    Result<Attributes> out = fail(ErrorCode::busy, "parked");
-    Ticket parked = workdir_->getattr(number, [&out](Result<Attributes> attributes) { out = std::move(attributes); });
+    auto out = std::make_shared<Result<Attributes>>(fail(ErrorCode::busy, "parked"));
+    Ticket parked = workdir_->getattr(number, [out](Result<Attributes> attributes) { *out = std::move(attributes); });
     if (ticket != nullptr) *ticket = parked;
-    return out;
+    return *out;
   }
 
   IndexedRepository repository_;

@@ -78,7 +78,7 @@ TEST_F(GitdirTest, DetachedWithoutABranch) {
   spec_.commit = first_;
   ASSERT_TRUE(create_gitdir(spec_, {}, {}));
   EXPECT_EQ(git({"rev-parse", "HEAD"}), first_.hex() + "\n");
-  EXPECT_EQ(git({"branch", "--show-current"}), "\n");
+  EXPECT_EQ(git({"branch", "--show-current"}), "");
 }
 
 TEST_F(GitdirTest, ShallowCommitsHaveNoParents) {
