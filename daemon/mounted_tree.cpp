@@ -146,8 +146,10 @@ Result<void> MountedTree::build(const MountPlan& plan, StoreTable& stores, const
                                 const ProgressFunction& progress, Cancellation& cancellation,
                                 std::function<void()> on_end) {
   record_ = plan.record;
+  log::debug("mounting '{}' on '{}'", record_.remote, record_.directory);
   TRY_ASSIGN(store_, stores.open(record_.store, plan.remote, plan.context));
   TRY_ASSIGN(const Snapshot snapshot, snapshot_of(plan, *store_, progress, &cancellation));
+  log::debug("'{}': the snapshot is there", record_.directory);
   TRY(check_not_cancelled(cancellation));
   record_.commit = snapshot.commit;
   record_.branch = snapshot.branch;
@@ -157,6 +159,7 @@ Result<void> MountedTree::build(const MountPlan& plan, StoreTable& stores, const
   TRY_ASSIGN(workdir_, rooms.open_workdir(store_, snapshot, workdir_options(plan)));
   TRY(check_not_cancelled(cancellation));
 
+  log::debug("'{}': the workdir is there", record_.directory);
   FuseOptions options;
   options.source = plan.record.remote;
   options.read_only = true;  // whatever was asked: there is no overlay yet to take writes
@@ -164,6 +167,7 @@ Result<void> MountedTree::build(const MountPlan& plan, StoreTable& stores, const
   options.extra = record_.options.extra;
   TRY_ASSIGN(session_, rooms.mount_session(record_.directory, options, *workdir_, std::move(on_end)));
   TRY(check_not_cancelled(cancellation));
+  log::debug("'{}': mounted", record_.directory);
   background_ = store_->start_background(
       snapshot, record_.options.prefetch,
       [workdir = workdir_.get()](const auto& refs, const auto& shallow) { workdir->add_refs(refs, shallow); });

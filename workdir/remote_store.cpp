@@ -157,12 +157,15 @@ Result<Snapshot> RemoteStore::prepare(const std::string& ref, const ProgressFunc
   std::vector<RefRow> rows;
   rows.reserve(refs.size());
   for (const auto& r : refs) rows.push_back({r.name, r.oid, r.peeled, r.symbolic_target});
+  log::debug("'{}' listed {} refs", remote_.display(), rows.size());
   TRY(index_->put_refs(rows));
+  log::debug("'{}': refs are in the index", remote_.display());
 
   if (!is_local(tip.oid, tip.commit)) {
     progress("fetching the tree");
     TRY(fetch_tip(tip, progress, cancellation));
   }
+  log::debug("'{}': {} and its trees are local", remote_.display(), tip.oid.hex());
   TRY_ASSIGN(tip.commit, peel(tip.oid));
   TRY_ASSIGN(Snapshot snapshot, snapshot_of(tip.commit));
   snapshot.branch = tip.branch;

@@ -49,12 +49,15 @@ std::string Store::remote_id(const RemoteUrl& remote) {
 
 Result<std::shared_ptr<Store>> Store::open(const std::filesystem::path& directory, const RemoteUrl& remote,
                                            const TransportContext& context) {
+  log::debug("opening store '{}'", directory.string());
   TRY(make_directories(directory));
   TRY(make_store_repository(directory / "git"));
   TRY_ASSIGN(auto index, TreeIndex::open(directory / "index.db"));
   TRY_ASSIGN(auto blobs, BlobStore::open(directory / "blobs"));
   TRY_ASSIGN(auto database, Git2ObjectDatabase::open(directory / "git" / "objects"));
+  log::debug("store '{}': databases are open", directory.string());
   TRY_ASSIGN(auto transport, make_transport(remote, context));
+  log::debug("store '{}': git's configuration is read", directory.string());
   return std::make_shared<RemoteStore>(directory, remote, context, std::move(index), std::move(blobs),
                                        std::move(database), std::move(transport));
 }
