@@ -15,8 +15,8 @@ constexpr std::array<std::pair<std::string_view, int64_t>, 4> kUnits = {
 
 Result<Duration> parse_duration(std::string_view text) {
   int64_t count = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, count);
+  const char* end = text.end();
+  const auto [rest, error] = std::from_chars(text.begin(), end, count);
   const std::string_view unit(rest, static_cast<size_t>(end - rest));
   for (const auto& [name, milliseconds] : kUnits) {
     const int64_t longest =

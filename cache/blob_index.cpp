@@ -139,7 +139,7 @@ std::vector<ObjectId> BlobIndex::missing(std::span<const ObjectId> oids) {
     absent.resize(kept);
     return {};
   };
-  const auto all = absent;
+  auto all = absent;
   if (auto kept = keep_missing(); !kept) {
     note_failure(kept.error());
     return all;

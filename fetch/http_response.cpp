@@ -23,8 +23,8 @@ bool looks_like_dumb_refs(std::string_view body) {
 
 std::optional<size_t> pkt_length(std::string_view four) {
   size_t length = 0;
-  const auto [end, error] = std::from_chars(four.data(), four.data() + 4, length, 16);
-  if (error != std::errc() || end != four.data() + 4) return std::nullopt;
+  const auto [end, error] = std::from_chars(four.begin(), four.end(), length, 16);
+  if (four.size() != 4 || error != std::errc() || end != four.end()) return std::nullopt;
   return length;
 }
 

@@ -97,7 +97,7 @@ Result<HttpTransport::EndpointPtr> HttpTransport::make_endpoint(const RemoteUrl&
   TRY_ASSIGN(endpoint->client_key, open_if_named(endpoint->settings.ssl_key, context_));
   // As git: a cookie file or a netrc that is not there is no error.
   const std::string home = environment_value(context_.environment, "HOME").value_or("");
-  for (auto [path, file] : {std::pair(endpoint->settings.cookie_file, &endpoint->cookies),
+  for (const auto& [path, file] : {std::pair(endpoint->settings.cookie_file, &endpoint->cookies),
                             std::pair(home.empty() ? "" : home + "/.netrc", &endpoint->netrc)}) {
     if (path.empty() || ::access(path.c_str(), F_OK) != 0) continue;
     if (auto opened = open_if_named(path, context_)) *file = std::move(*opened);
