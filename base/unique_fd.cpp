@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace artifactfs {
@@ -73,7 +74,9 @@ Result<size_t> pread_some(int fd, std::span<std::byte> into, uint64_t offset) {
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view content, unsigned mode) {
   const std::string sentence = "cannot write '" + path.string() + "'";
   std::filesystem::path temporary = path;
-  temporary += ".tmp" + std::to_string(::getpid());
+  // Two threads may write the same file at once.
+  static std::atomic<uint64_t> writes = 0;
+  temporary += ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(writes++);
   auto fd = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
   if (!fd) return fail(fd.error().within(sentence));
   auto discard = [&](const Error& error) {
