@@ -119,4 +119,9 @@ Result<UniqueFd> connect_or_start_daemon(const fs::path& state_root, const std::
   }
 }
 
+Result<UniqueFd> connect_or_start_brief_daemon(const fs::path& state_root) {
+  return connect_or_start_daemon(state_root,
+                                 {"--state-dir", state_root.string(), "--idle-exit", "0s", "--no-recovery"});
+}
+
 }  // namespace artifactfs::cli

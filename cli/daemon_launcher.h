@@ -20,6 +20,8 @@ Error exec_daemon(const std::vector<std::string>& arguments);
 /// who start one at once wins, the others get a connection to it. Gives up after kStartTimeout.
 Result<UniqueFd> connect_or_start_daemon(const std::filesystem::path& state_root,
                                          const std::vector<std::string>& arguments);
+/// The same for verbs that only tidy up: a daemon that is started brings no mounts back and ends after the request.
+Result<UniqueFd> connect_or_start_brief_daemon(const std::filesystem::path& state_root);
 inline constexpr int kStartTimeoutSeconds = 30;
 
 }  // namespace artifactfs::cli

@@ -12,7 +12,7 @@ namespace {
 
 Result<void> run_gc(const Invocation& invocation, bool as_json) {
   TRY_ASSIGN(const auto root, invocation.state_root());
-  TRY_ASSIGN(auto connection, connect_or_start_daemon(root, {"--state-dir", root.string(), "--idle-exit", "0s"}));
+  TRY_ASSIGN(auto connection, connect_or_start_brief_daemon(root));
   TRY_ASSIGN(const auto answer, post(std::move(connection), control::kGcPath, nlohmann::json::object()));
   if (as_json) {
     std::printf("%s\n", control::encode(answer).c_str());

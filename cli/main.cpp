@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   Invocation invocation;
   CLI::App app("Mounts git repositories of any size as directories", "artifactfs");
   app.set_version_flag("--version", "artifactfs " ARTIFACTFS_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // its own words for none would hide those for an unknown verb
   app.failure_message(usage_error);
   artifactfs::cli::add_mount(app, invocation);
   artifactfs::cli::add_unmount(app, invocation);
@@ -33,6 +33,10 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? artifactfs::cli::kOk : artifactfs::cli::kUsage;
+  }
+  if (!invocation.action) {
+    std::fputs("artifactfs: a verb is required; see `artifactfs --help`\n", stderr);
+    return artifactfs::cli::kUsage;
   }
   return invocation.action();
 }

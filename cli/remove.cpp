@@ -9,7 +9,7 @@ namespace {
 
 Result<void> run_remove(const Invocation& invocation, const control::DirectoryRequest& request) {
   TRY_ASSIGN(const auto root, invocation.state_root());
-  TRY_ASSIGN(auto connection, connect_or_start_daemon(root, {"--state-dir", root.string(), "--idle-exit", "0s"}));
+  TRY_ASSIGN(auto connection, connect_or_start_brief_daemon(root));
   TRY(post(std::move(connection), control::kRemovePath, request));
   return {};
 }

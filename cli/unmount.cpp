@@ -1,5 +1,6 @@
 // artifactfs unmount
 #include "cli/control_client.h"
+#include "cli/daemon_launcher.h"
 #include "cli/invocation.h"
 
 namespace artifactfs::cli {
@@ -8,13 +9,13 @@ namespace {
 
 Result<void> run_unmount(const Invocation& invocation, const control::DirectoryRequest& request) {
   TRY_ASSIGN(const auto root, invocation.state_root());
-  auto connection = control::connect_to_daemon(root);
-  if (!connection) {
-    if (connection.error().code != ErrorCode::not_found) return fail(connection.error());
-    return fail(ErrorCode::not_found, "cannot unmount '" + request.directory + "'",
-                "no daemon runs on '" + root.string() + "', so it is not mounted");
+  std::error_code error;
+  if (!std::filesystem::exists(root, error)) {
+    return fail(ErrorCode::not_found, "cannot unmount '" + request.directory + "'", "it is not mounted");
   }
-  TRY(post(std::move(*connection), control::kUnmountPath, request));
+  // Without a daemon there may still be the dead mount of one that was killed.
+  TRY_ASSIGN(auto connection, connect_or_start_brief_daemon(root));
+  TRY(post(std::move(connection), control::kUnmountPath, request));
   return {};
 }
 

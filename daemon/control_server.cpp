@@ -124,6 +124,7 @@ class ControlServer::UnixHttpServer : public httplib::Server {
 ControlServer::ControlServer(UniqueFd listening, MountTable& table, std::function<void()> on_idle)
     : table_(table),
       busy_(std::make_shared<std::atomic<size_t>>(0)),
+      served_(std::make_shared<std::atomic<size_t>>(0)),
       http_(std::make_unique<UnixHttpServer>(std::move(listening))) {
   http_->new_task_queue = [] { return new httplib::ThreadPool(kThreads); };  // owned and deleted by httplib
   http_->set_keep_alive_max_count(1);                                        // an idle connection would occupy a thread
@@ -146,9 +147,10 @@ ControlServer::~ControlServer() {
 
 void ControlServer::add_routes(std::function<void()> on_idle) {
   // Counts a request from its routing to its end, streamed answers included.
-  const auto guard = [busy = busy_, on_idle = std::move(on_idle)] {
+  const auto guard = [busy = busy_, served = served_, on_idle = std::move(on_idle)] {
     ++*busy;
-    return std::shared_ptr<void>(nullptr, [busy, on_idle](void*) {
+    return std::shared_ptr<void>(nullptr, [busy, served, on_idle](void*) {
+      ++*served;
       --*busy;
       on_idle();
     });

@@ -26,6 +26,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
+  /// Requests that have ended.
+  size_t served() const { return served_->load(); }
   /// Requests under way.
   size_t busy() const { return busy_->load(); }
 
@@ -35,6 +37,7 @@ class ControlServer {
 
   MountTable& table_;
   std::shared_ptr<std::atomic<size_t>> busy_;
+  std::shared_ptr<std::atomic<size_t>> served_;
   std::unique_ptr<UnixHttpServer> http_;
   std::thread listener_;
 };

@@ -26,6 +26,7 @@ struct Arguments {
   int ready_fd = -1;
   int mount_fd = -1;
   bool list_kept = false;
+  bool no_recovery = false;
 };
 
 int report(const Error& error, int code = kFailed) {
@@ -54,6 +55,7 @@ Result<std::string> read_to_end(UniqueFd fd) {
 Result<DaemonOptions> daemon_options(const Arguments& arguments) {
   DaemonOptions options;
   options.state_root = arguments.state_dir;
+  options.recovery = !arguments.no_recovery;
   if (arguments.ready_fd >= kFirstFreeDescriptor) options.ready.reset(arguments.ready_fd);
   if (!arguments.idle_exit.empty()) {
     TRY_ASSIGN(options.idle_exit, parse_duration(arguments.idle_exit));
@@ -76,6 +78,7 @@ int daemon_main(int argc, char** argv, Rooms rooms) {
   app.add_option("--idle-exit", arguments.idle_exit, "Log to a file; end so long after the last mount is gone");
   app.add_option("--ready-fd", arguments.ready_fd, "Descriptor to write 'ready' or an error line to");
   app.add_option("--mount-fd", arguments.mount_fd, "Descriptor to read one mount request from, and serve that");
+  app.add_flag("--no-recovery", arguments.no_recovery, "Do not bring back the mounts of the last daemon");
   app.add_flag("--list-kept", arguments.list_kept, "Print the workspaces on disk as JSON and end");
   try {
     app.parse(argc, argv);

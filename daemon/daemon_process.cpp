@@ -7,9 +7,12 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -20,6 +23,9 @@
 namespace artifactfs {
 
 namespace {
+
+// Whoever started the daemon has so long to ask it something.
+constexpr auto kFirstClientGrace = std::chrono::seconds(10);
 
 void tell_starter(UniqueFd& ready, std::string_view line) {
   if (!ready) return;
@@ -78,6 +84,7 @@ class Events {
 void serve_until_signal(const Events& events, const MountTable& table, const ControlServer& server,
                         std::optional<Duration> idle_exit) {
   bool announced = false;
+  bool had_client = false;
   std::optional<Deadline> idle_since_deadline;
   for (;;) {
     if (!announced && !table.recovering()) {
@@ -86,7 +93,14 @@ void serve_until_signal(const Events& events, const MountTable& table, const Con
     }
     const bool idle = idle_exit && table.active() == 0 && server.busy() == 0;
     if (!idle) idle_since_deadline.reset();
-    if (idle && !idle_since_deadline) idle_since_deadline = Clock::system().now() + *idle_exit;
+    if (idle && server.served() > 0 && !had_client) {
+      had_client = true;
+      idle_since_deadline.reset();
+    }
+    if (idle && !idle_since_deadline) {
+      idle_since_deadline =
+          Clock::system().now() + (had_client ? *idle_exit : std::max<Duration>(*idle_exit, kFirstClientGrace));
+    }
     if (idle_since_deadline && Clock::system().now() >= *idle_since_deadline) {
       log::info("no mounts are left; ending");
       return;
@@ -131,8 +145,9 @@ Result<void> serve(DaemonOptions& options, Rooms rooms, const StateDirectory& st
   TRY_ASSIGN(UniqueFd listening, control::listen_for_clients(state.root()));
   const auto wake = [&events] { events.wake(); };
   MountTable table(state, std::move(rooms), wake);
+  // Before the first client, whose new mount must not be taken for one to bring back.
+  if (options.recovery && !options.foreground_mount) table.start_recovery();
   ControlServer server(std::move(listening), table, wake);
-  if (!options.foreground_mount) table.start_recovery();
   tell_starter(options.ready, "ready");
   Result<void> result;
   if (options.foreground_mount) {

@@ -16,6 +16,8 @@ struct DaemonOptions {
   std::filesystem::path state_root;
   /// Set: started by `mount`. Writes to <state>/daemon.log and ends this long after the last mount is gone.
   std::optional<Duration> idle_exit;
+  /// Bring back the mounts that were up when the last daemon ended.
+  bool recovery = true;
   /// Set: gets "ready\n" when clients are served, or one line that says why they will not be.
   UniqueFd ready;
   /// Set: serve this mount, bring back no other, and end with it.

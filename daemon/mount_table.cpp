@@ -41,6 +41,14 @@ Result<MountTable::Claim> MountTable::claim(const std::string& directory, State 
   };
   const std::string sentence = std::string("cannot ") + verb(state) + " '" + directory + "'";
   MutexLock lock(mutex_);
+  // An unmount is soon over, and a script that has just run umount knows of none.
+  const auto deadline = Clock::system().now() + kUnmountWait;
+  const auto is_unmounting = [this, &directory]() NO_THREAD_SAFETY_ANALYSIS {
+    const auto entry = entries_.find(directory);
+    return entry != entries_.end() && entry->second.state == State::unmounting;
+  };
+  while (is_unmounting() && settled_.wait_until(lock, deadline)) {
+  }
   if (stopping_) return fail(ErrorCode::unavailable, sentence, "the daemon is ending");
   if (const auto found = entries_.find(directory); found != entries_.end()) {
     switch (found->second.state) {
@@ -97,8 +105,10 @@ void MountTable::set_tree(const std::string& directory, std::shared_ptr<MountedT
 void MountTable::drop_tree(const std::string& directory) {
   std::shared_ptr<MountedTree> dropped;  // destroyed without the lock: it joins threads
   MutexLock lock(mutex_);
-  dropped = std::move(entries_[directory].tree);
-  entries_[directory].shown = {};
+  Entry& entry = entries_[directory];
+  entry.shown = unmounted_status(mount_id_of(directory), entry.tree->record(), state_.mounts());
+  entry.shown.phase = "unmounting";
+  dropped = std::move(entry.tree);
 }
 
 Result<std::shared_ptr<MountedTree>> MountTable::bring_up(const MountPlan& plan, uint64_t generation,
@@ -233,6 +243,7 @@ Result<void> MountTable::remove_claimed(const std::string& directory, std::share
     return fail(ErrorCode::not_found, "cannot remove '" + directory + "'", "there is no workspace of this directory");
   }
   if (!force) TRY(check_saved(directory, tree.get()));
+  if (tree == nullptr) TRY(detach_stale_mount(directory));
   if (tree != nullptr) {
     TRY(unmount_claimed(directory, tree, "remove", force));
     // Once more: somebody may have worked on between the first look and the unmount.

@@ -2,7 +2,7 @@
 //
 // Thread-safe. Calls may block (on the network while mounting, on git while removing) and belong to threads of the
 // control API. Calls for one directory exclude each other: a directory is claimed by a transitional state, and whoever
-// finds it claimed is told so instead of waiting.
+// finds it claimed is told so instead of waiting (but an unmount, which is soon over, is waited for).
 //
 //   (none) -> mounting -> mounted -> unmounting -> (none; the workspace stays on disk)
 //             mounting -> (none), or -> failed when it was to be brought back after the daemon's end
@@ -36,6 +36,9 @@ class MountTable {
   ~MountTable();
   MountTable(const MountTable&) = delete;
   MountTable& operator=(const MountTable&) = delete;
+
+  /// How long a call waits for an unmount of the same directory that is under way.
+  static constexpr auto kUnmountWait = std::chrono::seconds(10);
 
   /// Whether a daemon that starts later shall bring the mount back.
   enum class Recovery { yes, no };

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -105,8 +105,9 @@ Result<void> detach_stale_mount(const std::filesystem::path& directory) {
   TRY_ASSIGN(const auto mounts, read_mount_info());
   const MountInfo* there = mount_at(mounts, directory.string());
   if (there == nullptr || !there->is_artifactfs()) return {};
-  struct stat st {};
-  if (::stat(directory.c_str(), &st) == 0 || errno != ENOTCONN) return {};  // somebody else serves it
+  // Not stat(): the kernel answers that from what it cached while the server lived.
+  struct statfs st {};
+  if (::statfs(directory.c_str(), &st) == 0 || errno != ENOTCONN) return {};  // somebody else serves it
   TRY(detach(directory, "cannot detach the dead mount '" + directory.string() + "'"));
   log::info("detached the dead mount '{}'", directory.string());
   return {};
