@@ -98,17 +98,21 @@ class GitIndexTest : public testing::Test {
 
 TEST_F(GitIndexTest, EntriesAreThoseThatGitWouldWrite) {
   write_anew();
-  const auto without_device = [](const std::string& text) {
+  // Of a submodule git compares nothing but the commit.
+  const auto comparable = [](const std::string& text) {
     std::istringstream lines(text);
     std::string out;
+    bool is_submodule = false;
     for (std::string line; std::getline(lines, line);) {
+      if (!line.starts_with("  ")) is_submodule = line.starts_with("160000");
+      if (is_submodule && line.starts_with("  ")) continue;
       const auto device = line.find("  dev: ");
       out += (device == 0 ? line.substr(line.find("ino: ")) : line) + "\n";
     }
     return out;
   };
   const std::string ours = repository_.git({"-c", "core.fsmonitor=false", "ls-files", "-s", "--debug"});
-  EXPECT_EQ(without_device(ours), without_device(git_index_));
+  EXPECT_EQ(comparable(ours), comparable(git_index_));
 }
 
 TEST_F(GitIndexTest, StatusIsCleanAndTouchesNothing) {
