@@ -99,6 +99,19 @@ void read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, fuse_
   });
 }
 
+void open_after_read(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
+  run_parkable(request, [&](Reply reply) {
+    return connection_of(request).filesystem.read(
+        inode, 0, 1, [reply = std::move(reply), info = *info](Result<ReadData> data) mutable {
+          if (data) {
+            reply.opened(info);
+          } else {
+            reply.error(data.error());
+          }
+        });
+  });
+}
+
 // `add(buffer, room, name, entry)` writes one entry in libfuse's form and returns the bytes it takes, more than `room`
 // if it did not fit.
 template <typename Add>
@@ -180,10 +193,10 @@ void statfs(fuse_req_t request, fuse_ino_t) {
   }
 }
 
-fuse_lowlevel_ops make_operations() {
+fuse_lowlevel_ops make_operations(bool open_reads) {
   fuse_lowlevel_ops table{};
   table.init = init;
-  table.open = not_needed;
+  table.open = open_reads ? open_after_read : not_needed;
   table.opendir = not_needed;
   table.lookup = lookup;
   table.forget = forget;
@@ -201,9 +214,10 @@ fuse_lowlevel_ops make_operations() {
 
 }  // namespace
 
-const fuse_lowlevel_ops& operations() {
-  static const fuse_lowlevel_ops table = make_operations();
-  return table;
+const fuse_lowlevel_ops& operations(bool open_reads) {
+  static const fuse_lowlevel_ops usual = make_operations(false);
+  static const fuse_lowlevel_ops opening = make_operations(true);
+  return open_reads ? opening : usual;
 }
 
 }  // namespace artifactfs

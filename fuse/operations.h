@@ -6,7 +6,7 @@
 
 namespace artifactfs {
 
-/// Lives for ever.
-const fuse_lowlevel_ops& operations();
+/// Lives for ever. `open_reads`: see FuseOptions.
+const fuse_lowlevel_ops& operations(bool open_reads);
 
 }  // namespace artifactfs

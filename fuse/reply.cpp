@@ -157,6 +157,11 @@ void Reply::entry(const Attributes& attributes) {
   answer([&](fuse_req_t request) { fuse_reply_entry(request, &entry); });
 }
 
+void Reply::opened(fuse_file_info info) {
+  info.keep_cache = 1;
+  answer([&](fuse_req_t request) { fuse_reply_open(request, &info); });
+}
+
 void Reply::no_entry() {
   fuse_entry_param entry{};
   entry.entry_timeout = kForever;

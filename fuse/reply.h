@@ -104,6 +104,8 @@ class Reply {
   void entry(const Attributes& attributes);
   /// "No such name", to be remembered by the kernel.
   void no_entry();
+  /// OPEN; pages stay cached.
+  void opened(fuse_file_info info);
   void link_target(const std::string& target);
   void data(std::span<const std::byte> bytes);
   /// getxattr and listxattr: the size when `room` is 0, ERANGE when it is too small, else the bytes.

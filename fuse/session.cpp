@@ -70,7 +70,7 @@ class KernelSession final : public FuseSession {
   ~KernelSession() override;
 
   /// Takes over the descriptor, answers INIT and starts the threads.
-  Result<void> start(UniqueFd device, uint32_t max_read_bytes, unsigned threads);
+  Result<void> start(UniqueFd device, uint32_t max_read_bytes, const FuseOptions& options);
 
   Result<void> unmount(bool lazy) override;
   FuseSessionStats stats() const override;
@@ -111,12 +111,12 @@ KernelSession::~KernelSession() {
   connection_.replies->wait_until_idle();
 }
 
-Result<void> KernelSession::start(UniqueFd device, uint32_t max_read_bytes, unsigned threads) {
+Result<void> KernelSession::start(UniqueFd device, uint32_t max_read_bytes, const FuseOptions& options) {
   fuse_args args = FUSE_ARGS_INIT(0, nullptr);
   fuse_opt_add_arg(&args, "artifactfs");
   // libfuse insists on being told here what init says too.
   if (max_read_bytes != 0) fuse_opt_add_arg(&args, fmt::format("-omax_read={}", max_read_bytes).c_str());
-  session_.reset(fuse_session_new(&args, &operations(), sizeof(fuse_lowlevel_ops), &connection_));
+  session_.reset(fuse_session_new(&args, &operations(options.open_reads), sizeof(fuse_lowlevel_ops), &connection_));
   fuse_opt_free_args(&args);
   const std::string sentence = fmt::format("cannot serve '{}'", mount_point_.directory());
   if (!session_) return fail(ErrorCode::internal, sentence, "libfuse could not make a session (see the log)");
@@ -129,7 +129,7 @@ Result<void> KernelSession::start(UniqueFd device, uint32_t max_read_bytes, unsi
   if (auto answered = answer_init(); !answered) return fail(answered.error().within(sentence));
   raise_readahead();
   invalidator_.emplace(session_.get());
-  start_threads(threads);
+  start_threads(options.session_threads);
   return {};
 }
 
@@ -241,7 +241,7 @@ Result<std::unique_ptr<FuseSession>> FuseSession::mount(const std::filesystem::p
   TRY_ASSIGN(auto mounted, MountPoint::mount(directory, mount_options));
   auto session = std::make_unique<KernelSession>(filesystem, std::move(mounted.first), mount_options.max_read_bytes,
                                                  std::move(on_end));
-  TRY(session->start(std::move(mounted.second), mount_options.max_read_bytes, options.session_threads));
+  TRY(session->start(std::move(mounted.second), mount_options.max_read_bytes, options));
   return session;
 }
 

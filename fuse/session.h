@@ -30,6 +30,9 @@ struct FuseOptions {
   std::vector<std::string> extra{};
   /// How many threads read /dev/fuse. Nobody blocks, so few are best: a hop to another core costs more than the work.
   unsigned session_threads = 2;
+  /// OPEN is sent, and answered when the file's first byte can be read: only then must its size be true. For a
+  /// Filesystem whose getattr() does not wait (ProjectedObjects).
+  bool open_reads = false;
 };
 
 struct FuseSessionStats {

@@ -1,71 +1,22 @@
 #include "workdir/gitdir.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <map>
 #include <optional>
 #include <set>
 #include <sstream>
 #include <string_view>
-#include <thread>
 
 #include "base/unique_fd.h"
+#include "workdir/lock_file.h"
 
 namespace artifactfs {
 
 namespace {
 
-constexpr int kLockAttempts = 100;  // 50 ms apart: how long a git process of the user may hold a lock
 constexpr auto kGitTimeout = std::chrono::seconds(60);
-
-Result<void> give_to(const std::filesystem::path& path, const UserIds& owner) {
-  if (::geteuid() != 0 || owner.uid == 0) return {};
-  if (::lchown(path.c_str(), owner.uid, owner.gid) != 0) {
-    return fail_errno(errno, "cannot change the owner of '" + path.string() + "'");
-  }
-  return {};
-}
-
-// git's lock protocol on one file: create <path>.lock exclusively, write, rename over <path>.
-class LockFile {
- public:
-  static Result<LockFile> acquire(const std::filesystem::path& path) {
-    const std::string lock = path.string() + ".lock";
-    for (int attempt = 0; attempt < kLockAttempts; ++attempt) {
-      UniqueFd fd(::open(lock.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-      if (fd) return LockFile(path, lock, std::move(fd));
-      if (errno != EEXIST) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    return fail_errno(errno, "cannot lock '" + path.string() + "'");
-  }
-  LockFile(LockFile&& other) noexcept
-      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, {})), fd_(std::move(other.fd_)) {}
-  LockFile& operator=(LockFile&&) = delete;
-  ~LockFile() {
-    if (!lock_.empty()) ::unlink(lock_.c_str());
-  }
-
-  Result<void> commit(std::string_view content, const UserIds& owner) {
-    TRY(write_all(fd_.get(), std::as_bytes(std::span(content))));
-    if (::fsync(fd_.get()) != 0) return fail_errno(errno, "cannot write '" + lock_ + "'");
-    TRY(give_to(lock_, owner));
-    if (::rename(lock_.c_str(), path_.c_str()) != 0) return fail_errno(errno, "cannot write '" + path_.string() + "'");
-    lock_.clear();
-    return {};
-  }
-
- private:
-  LockFile(std::filesystem::path path, std::string lock, UniqueFd fd)
-      : path_(std::move(path)), lock_(std::move(lock)), fd_(std::move(fd)) {}
-  std::filesystem::path path_;
-  std::string lock_;
-  UniqueFd fd_;
-};
 
 struct PackedRef {
   ObjectId oid;

@@ -1,0 +1,67 @@
+// FsmonitorServer: answers git's fsmonitor hook for one mount (base/fsmonitor_protocol.h), on a thread of its own, so
+// that a client that stalls holds up nobody but itself.
+//
+// Owned by whoever owns the mount; destroyed before it. Never looks at the mount.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/subprocess.h"
+#include "base/unique_fd.h"
+#include "workdir/changed_paths.h"
+
+namespace artifactfs {
+
+/// What has changed since `token`. Quick, and called on the server's thread; a failure counts as "everything".
+using ChangeSource = std::function<Result<ChangedPaths>(std::string_view token)>;
+
+struct FsmonitorMount {
+  std::filesystem::path directory;  // mounts/<mount-id>: the socket is made there
+  UserIds owner;                    // who may ask (and root)
+  dev_t device = 0;                 // st_dev of the mount, from /proc/self/mountinfo
+  uint64_t root_inode = 1;          // st_ino of its root
+};
+
+class FsmonitorServer {
+ public:
+  /// With more paths than this the answer is "everything": by then that is less work for git.
+  static constexpr size_t kMaxPaths = 50'000;
+
+  /// A socket left behind by an earlier daemon is replaced.
+  static Result<std::unique_ptr<FsmonitorServer>> start(const FsmonitorMount& mount, ChangeSource source);
+  /// Removes the socket and joins.
+  ~FsmonitorServer();
+  FsmonitorServer(const FsmonitorServer&) = delete;
+  FsmonitorServer& operator=(const FsmonitorServer&) = delete;
+
+ private:
+  FsmonitorServer(const FsmonitorMount& mount, ChangeSource source, UniqueFd directory, UniqueFd listener,
+                  UniqueFd stop);
+  void serve();
+  void answer(int client);
+  std::string body_for(std::string_view token);
+  /// False when `deadline` passed or the server is to stop.
+  bool wait_for(int fd, short events, Deadline deadline) const;
+  bool send(int client, std::string_view bytes, Deadline deadline) const;
+
+  // Constant after construction.
+  const FsmonitorMount mount_;
+  const ChangeSource source_;
+  const UniqueFd directory_, listener_, stop_;
+  std::thread thread_;
+};
+
+/// The value of core.fsmonitor that runs `program` (a path): git gives it to a shell when it has special characters.
+std::string fsmonitor_config_value(const std::filesystem::path& program);
+
+}  // namespace artifactfs
