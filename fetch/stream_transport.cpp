@@ -162,13 +162,13 @@ Result<StreamTransport::ConnectionPtr> StreamTransport::dial(const Wakeup& wakeu
 void StreamTransport::give_back(ConnectionPtr connection, bool reusable) {
   {
     MutexLock lock(mutex_);
+    changed_.notify_all();
     if (connection != nullptr && reusable && !shut_down_) {
       connection->idle_since = Clock::system().now();
       idle_.push_back(std::move(connection));
-    } else {
-      --places_taken_;
+      return;
     }
-    changed_.notify_all();
+    --places_taken_;
   }
   if (connection) connection->close_sending();
 }
