@@ -41,25 +41,17 @@ class Workdir : public Filesystem {
   static Result<std::unique_ptr<Workdir>> open(std::shared_ptr<Store> store, const Snapshot& snapshot,
                                                const WorkdirOptions& options);
   virtual WorkdirStatus status() = 0;
-  /// All refs of the remote and the shallow commits, once their objects are local: written to the gitdir. Called by what
-  /// Store::start_background() started, on its thread.
+  /// All refs of the remote and the shallow commits, once their objects are local: written to the gitdir. Called by
+  /// what Store::start_background() started, on its thread.
   virtual void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) = 0;
   virtual std::filesystem::path git_directory() const = 0;
   /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".
   /// Reads the gitdir with git, never the mount.
   virtual Result<std::vector<std::string>> unsaved_work() = 0;
-<<<<<<< HEAD
-=======
 
   /// Paths whose content, kind or existence changed since `token` was handed out (by this function; an empty or unknown
   /// token is answered with everything). For git's fsmonitor: what was acknowledged before the call is in the answer.
   virtual Result<ChangedPaths> changes_since(std::string_view token) = 0;
-
-  /// Starts what goes on behind the mount: the other refs, sizes, and unless options.prefetch is false the contents.
-  virtual void start_background() = 0;
-  /// Ends it; returns when nothing of it touches this workdir any more. Idempotent.
-  virtual void stop_background() = 0;
->>>>>>> overlay
 };
 
 }  // namespace artifactfs
