@@ -154,19 +154,4 @@ bool FsmonitorServer::send(int client, std::string_view bytes, Deadline deadline
   return true;
 }
 
-std::string fsmonitor_config_value(const std::filesystem::path& program) {
-  const std::string path = program.string();
-  // run-command.c, prepare_shell_cmd(): a command without any of these is not given to a shell.
-  if (path.find_first_of("|&;<>()$`\\\"' \t\n*?[#~=%") == std::string::npos) return path;
-  std::string quoted = "'";
-  for (const char c : path) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "'";
-}
-
 }  // namespace artifactfs

@@ -61,7 +61,4 @@ class FsmonitorServer {
   std::thread thread_;
 };
 
-/// The value of core.fsmonitor that runs `program` (a path): git gives it to a shell when it has special characters.
-std::string fsmonitor_config_value(const std::filesystem::path& program);
-
 }  // namespace artifactfs

@@ -4,5 +4,9 @@
 
 int main(int argc, char** argv) {
   using namespace artifactfs;
-  return daemon_main(argc, argv, {&Store::remote_id, &Store::open, &Workdir::open, &FuseSession::mount});
+  return daemon_main(argc, argv,
+                     {&Store::remote_id, &Store::open, &Workdir::open, &FuseSession::mount,
+                      [](const GitServicesSpec& spec, Store& store, Workdir& workdir) {
+                        return start_git_services(spec, store, workdir, &FuseSession::mount);
+                      }});
 }

@@ -1,6 +1,9 @@
 #include "daemon/mount_info.h"
 
+#include <sys/sysmacros.h>
+
 #include <algorithm>
+#include <charconv>
 
 #include "base/unique_fd.h"
 
@@ -33,6 +36,16 @@ std::vector<std::string_view> split(std::string_view line) {
   return fields;
 }
 
+// "major:minor"
+dev_t parse_device(std::string_view text) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  const auto [colon, error] = std::from_chars(text.begin(), text.end(), major);
+  if (error != std::errc() || colon == text.end() || *colon != ':') return 0;
+  std::from_chars(colon + 1, text.end(), minor);
+  return makedev(major, minor);
+}
+
 }  // namespace
 
 std::vector<MountInfo> parse_mount_info(std::string_view text) {
@@ -44,7 +57,7 @@ std::vector<MountInfo> parse_mount_info(std::string_view text) {
     // id parent major:minor root mount-point options [optional fields] - type source super-options
     const auto separator = std::find(fields.begin(), fields.end(), "-");
     if (separator - fields.begin() < 6 || fields.end() - separator < 3) continue;
-    mounts.push_back({unescape(fields[4]), unescape(separator[1]), unescape(separator[2])});
+    mounts.push_back({unescape(fields[4]), unescape(separator[1]), unescape(separator[2]), parse_device(fields[2])});
   }
   return mounts;
 }

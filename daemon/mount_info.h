@@ -2,6 +2,8 @@
 // up a path that may lie in one of its own mounts (rule 6 of DESIGN.md).
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,7 @@ struct MountInfo {
   std::string mount_point;  // absolute, unescaped
   std::string type;         // "ext4", "fuse.artifactfs"
   std::string source;
+  dev_t device = 0;  // st_dev of what is on it
 
   bool is_artifactfs() const { return type == "fuse.artifactfs"; }
 };

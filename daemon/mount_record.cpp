@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/sha1.h"
 #include "base/unique_fd.h"
+#include "daemon/mount_target.h"
+#include "workdir/gitdir.h"
 
 namespace artifactfs {
 
@@ -114,6 +116,7 @@ Result<void> delete_workspace(const fs::path& workspace) {
   const std::string sentence = "cannot delete the workspace '" + workspace.string() + "'";
   const fs::path doomed = workspace.parent_path() / (std::string(kDeletedPrefix) + workspace.filename().string());
   std::error_code error;
+  TRY(detach_stale_mount(workspace / kProjectedObjectsName));  // of a daemon that was killed
   fs::remove_all(doomed, error);
   fs::rename(workspace, doomed, error);
   if (error == std::errc::no_such_file_or_directory) return {};

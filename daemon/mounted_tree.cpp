@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "daemon/mount_info.h"
 #include "daemon/mount_target.h"
 
 namespace artifactfs {
@@ -38,8 +39,12 @@ Result<UserIds> owner_of(const control::MountOptions& options) {
 }
 
 WorkdirOptions workdir_options(const MountPlan& plan) {
-  return {plan.workspace, plan.record.directory, plan.owner, plan.record.options.fetch_timeout,
-          plan.record.options.prefetch};
+  return {plan.workspace,
+          plan.record.directory,
+          plan.owner,
+          plan.record.options.fetch_timeout,
+          plan.record.options.prefetch,
+          plan.record.options.read_only};
 }
 
 std::string shown_ref(const MountRecord& record) {
@@ -160,17 +165,25 @@ Result<void> MountedTree::build(const MountPlan& plan, StoreTable& stores, const
   TRY(check_not_cancelled(cancellation));
 
   log::debug("'{}': the workdir is there", record_.directory);
+  const GitServicesSpec git{workdir_options(plan), snapshot, plan.context.environment, plan.is_new};
+  TRY_ASSIGN(git_, rooms.start_git_services(git, *store_, *workdir_));
+  log::debug("'{}': git's side is there", record_.directory);
   FuseOptions options;
   options.source = plan.record.remote;
-  options.read_only = true;  // whatever was asked: there is no overlay yet to take writes
+  options.read_only = record_.options.read_only;
   options.allow_other = record_.options.allow_other;
   options.extra = record_.options.extra;
   TRY_ASSIGN(session_, rooms.mount_session(record_.directory, options, *workdir_, std::move(on_end)));
   TRY(check_not_cancelled(cancellation));
   log::debug("'{}': mounted", record_.directory);
-  background_ = store_->start_background(
-      snapshot, record_.options.prefetch,
-      [workdir = workdir_.get()](const auto& refs, const auto& shallow) { workdir->add_refs(refs, shallow); });
+  TRY_ASSIGN(const auto mounts, read_mount_info());
+  if (const MountInfo* mount = mount_at(mounts, record_.directory)) TRY(git_->mounted(mount->device));
+  BackgroundListener listener;
+  listener.refs = [workdir = workdir_.get()](const auto& refs, const auto& shallow) {
+    workdir->add_refs(refs, shallow);
+  };
+  listener.sizes = [git = git_.get()] { git->fill_in_sizes(); };
+  background_ = store_->start_background(snapshot, record_.options.prefetch, std::move(listener));
   return {};
 }
 

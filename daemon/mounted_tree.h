@@ -61,6 +61,7 @@ class MountedTree {
   // Destroyed from the bottom up: each uses those above it.
   std::shared_ptr<Store> store_;
   std::unique_ptr<Workdir> workdir_;
+  std::unique_ptr<GitServices> git_;
   std::unique_ptr<FuseSession> session_;
   std::shared_ptr<void> background_;
 };

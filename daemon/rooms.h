@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "daemon/git_services.h"
 #include "fetch/remote_url.h"
 #include "fetch/transport.h"
 #include "fuse/session.h"
@@ -23,6 +24,7 @@ struct Rooms {
   std::function<Result<std::unique_ptr<FuseSession>>(const std::filesystem::path& directory, const FuseOptions&,
                                                      Filesystem&, std::function<void()> on_end)>
       mount_session;
+  std::function<Result<std::unique_ptr<GitServices>>(const GitServicesSpec&, Store&, Workdir&)> start_git_services;
 };
 
 }  // namespace artifactfs

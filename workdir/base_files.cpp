@@ -48,9 +48,13 @@ uint32_t mode_of(EntryKind kind) {
   return 0;
 }
 
-int64_t base_timestamp(int64_t committer_time) {
-  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  return std::min<int64_t>(committer_time, now - 2);
+int64_t base_timestamp(int64_t committer_time, const std::filesystem::path& workspace) {
+  // Written once, with the gitdir, and never again by anybody.
+  struct stat first {};
+  const bool is_made = ::stat((workspace / "git/description").c_str(), &first) == 0;
+  const auto made =
+      is_made ? first.st_mtim.tv_sec : std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return std::min<int64_t>(committer_time, made - 2);
 }
 
 BaseFiles::BaseFiles(TreeIndex& index, ObjectStore& objects, const ObjectId& root, BaseFilesOptions options)

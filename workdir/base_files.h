@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +27,10 @@ inline constexpr uint64_t kDotCookie = 1, kDotDotCookie = 2, kGitfileCookie = 3,
 bool is_directory(EntryKind kind);
 /// S_IFMT and permissions that a checkout gives.
 uint32_t mode_of(EntryKind kind);
-/// The time that base entries get: the commit's, but at most now - 2 s, since git takes an entry whose mtime is not
-/// older than its index for racy, and reads the file.
-int64_t base_timestamp(int64_t committer_time);
+/// The time that base entries get: the commit's, but at most 2 s before the workspace (mounts/<mount-id>) was made,
+/// since git takes an entry whose mtime is not older than its index for racy, and reads the file. The same at every
+/// mount.
+int64_t base_timestamp(int64_t committer_time, const std::filesystem::path& workspace);
 
 struct BaseFilesOptions {
   UserIds owner;

@@ -19,7 +19,7 @@ Error not_a_file(InodeNumber inode) {
 }  // namespace
 
 BaseFilesOptions base_files_options(const Snapshot& snapshot, const WorkdirOptions& options) {
-  return {options.owner, base_timestamp(snapshot.committer_time), options.fetch_timeout,
+  return {options.owner, base_timestamp(snapshot.committer_time, options.directory), options.fetch_timeout,
           "gitdir: " + (options.directory / "git").string() + "\n"};
 }
 

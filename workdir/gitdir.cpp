@@ -102,6 +102,9 @@ std::string config_text(const GitdirSpec& spec) {
       "[remote \"origin\"]\n\turl = " +
       config_value(spec.remote_url) +
       "\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\tpromisor = true\n\tpartialclonefilter = blob:none\n";
+  out += "[core]\n\tfsmonitor = " +
+         config_value(fsmonitor_config_value(spec.directory.parent_path() / kFsmonitorLinkName)) +
+         "\n\tfsmonitorHookVersion = 2\n\tuntrackedCache = true\n";
   if (!spec.branch.empty() && !spec.upstream_branch.empty()) {
     out += "[branch " + config_value(spec.branch) +
            "]\n\tremote = origin\n\tmerge = " + config_value("refs/heads/" + spec.upstream_branch) + "\n";
@@ -128,6 +131,21 @@ std::string read_or_empty(const std::filesystem::path& path) { return read_file(
 
 }  // namespace
 
+std::string fsmonitor_config_value(const std::filesystem::path& program) {
+  const std::string path = program.string();
+  // run-command.c, prepare_shell_cmd(): a command without any of these is not given to a shell.
+  if (path.find_first_of("|&;<>()$`\\\"' \t\n*?[#~=%") == std::string::npos) return path;
+  std::string quoted = "'";
+  for (const char c : path) {
+    if (c == '\'') {
+      quoted += "'\\''";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "'";
+}
+
 bool is_gitdir(const std::filesystem::path& directory) { return ::access((directory / "HEAD").c_str(), F_OK) == 0; }
 
 Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remote_refs,
@@ -138,7 +156,9 @@ Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remot
   for (const char* sub : {"objects/pack", "objects/info", "refs/heads", "refs/tags", "info", "hooks"}) {
     TRY(make_directories(directory / sub, 0755));
   }
-  TRY(write_owned(directory / "objects/info/alternates", spec.store_objects.string() + "\n", spec.owner));
+  const std::string alternates =
+      spec.store_objects.string() + "\n" + (directory.parent_path() / kProjectedObjectsName).string() + "\n";
+  TRY(write_owned(directory / "objects/info/alternates", alternates, spec.owner));
   TRY(write_owned(directory / "config", config_text(spec), spec.owner));
   TRY(write_owned(directory / "description", "artifactfs workdir\n", spec.owner));
   TRY(write_owned(directory / "info/exclude", "", spec.owner));

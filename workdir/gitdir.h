@@ -18,6 +18,10 @@
 
 namespace artifactfs {
 
+/// What lies beside the gitdir in the workspace (mounts/<mount-id>) for git's use.
+inline constexpr std::string_view kFsmonitorLinkName = "fsmonitor";   // core.fsmonitor: a link to the hook
+inline constexpr std::string_view kProjectedObjectsName = "objects";  // the second alternate: a mount point
+
 struct GitdirSpec {
   std::filesystem::path directory;
   std::filesystem::path store_objects;  // the store's "objects" directory
@@ -27,6 +31,9 @@ struct GitdirSpec {
   std::string upstream_branch;  // short name on the remote; empty when `branch` has none
   UserIds owner;
 };
+
+/// The value of core.fsmonitor that runs `program` (a path): git gives it to a shell when it has special characters.
+std::string fsmonitor_config_value(const std::filesystem::path& program);
 
 /// Makes the gitdir. A half-made one from an earlier crash is made anew (HEAD is written last).
 Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remote_refs,

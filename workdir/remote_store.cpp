@@ -135,7 +135,7 @@ Result<const RemoteRef*> resolve_head(const std::vector<RemoteRef>& refs) {
 }  // namespace
 
 Result<Snapshot> RemoteStore::prepare(const std::string& ref, const ProgressFunction& progress,
-                                                  Cancellation* cancellation) {
+                                      Cancellation* cancellation) {
   progress("asking " + remote_.display());
   TRY_ASSIGN(const std::vector<RemoteRef> refs, list_refs(cancellation));
   Tip tip;
@@ -302,41 +302,47 @@ Result<std::vector<ObjectId>> RemoteStore::add_shallow(std::span<const ObjectId>
 
 struct RemoteStore::Background {
   Mutex mutex;
-  RefsFunction on_refs GUARDED_BY(mutex);  // emptied when the owner has gone
+  BackgroundListener listener GUARDED_BY(mutex);  // emptied when the owner has gone
   std::vector<std::shared_ptr<void>> work;
-  ~Background() { work.clear(); }
+
+  void tell_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    if (listener.refs) listener.refs(refs, shallow);
+  }
+  void tell_sizes() EXCLUDES(mutex) {
+    MutexLock lock(mutex);
+    if (listener.sizes) listener.sizes();
+  }
 };
 
-std::shared_ptr<void> RemoteStore::start_background(const Snapshot& snapshot, bool prefetch, RefsFunction on_refs) {
+std::shared_ptr<void> RemoteStore::start_background(const Snapshot& snapshot, bool prefetch,
+                                                    BackgroundListener listener) {
   auto background = std::make_shared<Background>();
   {
     MutexLock lock(background->mutex);
-    background->on_refs = std::move(on_refs);
+    background->listener = std::move(listener);
   }
-  // Jobs hold the part that on_refs lives in, not the handle that owns the jobs.
-  auto shared = background;
+  const std::weak_ptr<Background> weak = background;  // a job must not keep the handle that ends it
+  auto warn = [this](const Error& error, const Cancellation& cancellation) {
+    if (!cancellation.cancelled()) log::warning("'{}': {}", remote_.display(), error.text());
+  };
   if (!source_.uses_local_objects()) {
-    background->work.push_back(fetcher_.run([this, weak = std::weak_ptr(background)](Cancellation& cancellation) {
-      auto refs = fetch_all_tips(cancellation);
-      if (!refs) {
-        if (!cancellation.cancelled()) log::warning("'{}': {}", remote_.display(), refs.error().text());
-        return;
-      }
-      if (const auto alive = weak.lock()) {
-        MutexLock lock(alive->mutex);
-        if (alive->on_refs) alive->on_refs(*refs, read_shallow());
-      }
+    background->work.push_back(fetcher_.run([this, weak, warn](Cancellation& cancellation) {
+      const auto refs = fetch_all_tips(cancellation);
+      if (!refs) return warn(refs.error(), cancellation);
+      if (const auto alive = weak.lock()) alive->tell_refs(*refs, read_shallow());
     }));
   }
-  background->work.push_back(fetcher_.run([this, tree = snapshot.tree](Cancellation& cancellation) {
-    auto sizes = fetch_all_sizes(tree, cancellation);
-    if (!sizes && !cancellation.cancelled()) log::warning("'{}': {}", remote_.display(), sizes.error().text());
+  background->work.push_back(fetcher_.run([this, weak, warn, tree = snapshot.tree](Cancellation& cancellation) {
+    const auto all_known = fetch_all_sizes(tree, cancellation);
+    if (!all_known) return warn(all_known.error(), cancellation);
+    if (const auto alive = *all_known ? weak.lock() : nullptr) alive->tell_sizes();
   }));
   if (prefetch) background->work.push_back(fetcher_.add_background(manifests_first(*index_, *blobs_, snapshot.tree)));
   return {nullptr, [background = std::move(background)](void*) mutable {
             {
-              MutexLock lock(background->mutex);  // waits for an on_refs that is running
-              background->on_refs = nullptr;
+              MutexLock lock(background->mutex);  // waits for a call of the listener that is under way
+              background->listener = {};
             }
             background->work.clear();
           }};
@@ -373,9 +379,10 @@ Result<std::vector<RefRow>> RemoteStore::fetch_all_tips(Cancellation& cancellati
   return local;
 }
 
-Result<void> RemoteStore::fetch_all_sizes(const ObjectId& tree, Cancellation& cancellation) {
+Result<bool> RemoteStore::fetch_all_sizes(const ObjectId& tree, Cancellation& cancellation) {
   TRY_ASSIGN(const bool supported, source_.has_sizes());
-  if (!supported) return {};
+  if (!supported) return false;
+  bool all_known = true;
   TreeWalk walk(*index_, tree);
   std::vector<ObjectId> unknown;
   auto ask = [&]() -> Result<void> {
@@ -390,12 +397,16 @@ Result<void> RemoteStore::fetch_all_sizes(const ObjectId& tree, Cancellation& ca
     std::vector<std::pair<ObjectId, uint64_t>> sizes;
     for (size_t i = 0; i < oids.size(); ++i) {
       if (answers[i]) sizes.emplace_back(oids[i], *answers[i]);
+      all_known = all_known && answers[i].has_value();
     }
     return index_->put_sizes(sizes);
   };
   for (;;) {
     TRY_ASSIGN(const auto entry, walk.next());
-    if (!entry) return ask();
+    if (!entry) {
+      TRY(ask());
+      return all_known;
+    }
     unknown.push_back(entry->oid);
     if (unknown.size() == kSizesPerRequest) TRY(ask());
     if (cancellation.cancelled()) return fail(ErrorCode::cancelled, "cannot ask for sizes", "cancelled");

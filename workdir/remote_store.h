@@ -51,7 +51,7 @@ class RemoteStore final : public Store {
   Result<Snapshot> prepare(const std::string& ref, const ProgressFunction& progress,
                            Cancellation* cancellation) override;
   std::optional<Snapshot> local_snapshot(const ObjectId& commit) override;
-  std::shared_ptr<void> start_background(const Snapshot& snapshot, bool prefetch, RefsFunction on_refs) override;
+  std::shared_ptr<void> start_background(const Snapshot& snapshot, bool prefetch, BackgroundListener listener) override;
   TreeIndex& index() override { return *index_; }
   BlobStore& blobs() override { return *blobs_; }
   ObjectStore& objects() override { return object_store_; }
@@ -75,7 +75,8 @@ class RemoteStore final : public Store {
 
   /// Wants the tips of all refs that are not local, tips only. Returns the refs that are local then.
   Result<std::vector<RefRow>> fetch_all_tips(Cancellation& cancellation);
-  Result<void> fetch_all_sizes(const ObjectId& tree, Cancellation& cancellation);
+  /// False when the server does not offer sizes, or did not know them all.
+  Result<bool> fetch_all_sizes(const ObjectId& tree, Cancellation& cancellation);
   Result<std::vector<ObjectId>> add_shallow(std::span<const ObjectId> added, std::span<const ObjectId> removed)
       EXCLUDES(shallow_mutex_);
   std::vector<ObjectId> read_shallow();

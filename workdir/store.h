@@ -46,6 +46,14 @@ struct StoreStatus {
 
 using ProgressFunction = std::function<void(const std::string& line)>;
 
+/// Told of what start_background() has brought; called on background threads, never two at once.
+struct BackgroundListener {
+  /// All refs whose objects are local now, and the store's shallow commits.
+  std::function<void(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow)> refs;
+  /// The size of every blob of the snapshot is known.
+  std::function<void()> sizes;
+};
+
 class Store {
  public:
   /// The directory name of a remote's store: a readable part and a hash of the canonical URL.
@@ -63,11 +71,11 @@ class Store {
   /// The snapshot of a commit that is local already, without the network; nullopt if it is not.
   virtual std::optional<Snapshot> local_snapshot(const ObjectId& commit) = 0;
 
-  /// Starts, in the background: the tips of all other refs (`on_refs` gets them with the shallow list once their
-  /// objects are local; it runs on a background thread), all sizes of the snapshot where the server offers object-info,
-  /// and unless `prefetch` is false the contents. Returns at once. The destructor of the returned handle ends the work.
-  using RefsFunction = std::function<void(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow)>;
-  virtual std::shared_ptr<void> start_background(const Snapshot& snapshot, bool prefetch, RefsFunction on_refs) = 0;
+  /// Starts, in the background: the tips of all other refs, all sizes of the snapshot where the server offers
+  /// object-info, and unless `prefetch` is false the contents. Returns at once. The destructor of the returned handle
+  /// ends the work: after it `listener` is not called any more.
+  virtual std::shared_ptr<void> start_background(const Snapshot& snapshot, bool prefetch,
+                                                 BackgroundListener listener) = 0;
 
   virtual TreeIndex& index() = 0;
   virtual BlobStore& blobs() = 0;

@@ -17,6 +17,7 @@
 #include "tests/harness/command.h"
 #include "tests/harness/git_repository.h"
 #include "tests/harness/temporary_directory.h"
+#include "workdir/gitdir.h"
 
 namespace artifactfs::test {
 namespace {

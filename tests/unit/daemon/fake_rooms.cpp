@@ -44,8 +44,9 @@ class FakeStore : public Store {
     snapshot.commit = commit;
     return snapshot;
   }
-  std::shared_ptr<void> start_background(const Snapshot&, bool, RefsFunction on_refs) override {
-    on_refs({}, {});
+  std::shared_ptr<void> start_background(const Snapshot&, bool, BackgroundListener listener) override {
+    listener.refs({}, {});
+    listener.sizes();
     return nullptr;
   }
   TreeIndex& index() override { std::abort(); }
@@ -80,6 +81,7 @@ class FakeWorkdir : public Workdir {
   void add_refs(const std::vector<RefRow>&, const std::vector<ObjectId>&) override {}
   fs::path git_directory() const override { return options_.directory / "git"; }
   Result<std::vector<std::string>> unsaved_work() override { return world_.unsaved(); }
+  Result<ChangedPaths> changes_since(std::string_view) override { return ChangedPaths{}; }
 
   Result<Attributes> lookup(InodeNumber, std::string_view) override { return fail(not_in_a_fake()); }
   Ticket getattr(InodeNumber, Completion<Attributes> done) override { return refuse(std::move(done)); }
@@ -103,6 +105,12 @@ class FakeWorkdir : public Workdir {
   FakeWorld& world_;
   const Snapshot snapshot_;
   const WorkdirOptions options_;
+};
+
+class FakeGitServices : public GitServices {
+ public:
+  Result<void> mounted(dev_t) override { return {}; }
+  void fill_in_sizes() override {}
 };
 
 class FakeSession : public FuseSession {
@@ -188,6 +196,10 @@ Rooms FakeWorld::rooms() {
     }
     set_session(directory.string(), std::move(on_end));
     return std::make_unique<FakeSession>(*this);
+  };
+  rooms.start_git_services = [this](const GitServicesSpec&, Store&, Workdir&) -> Result<std::unique_ptr<GitServices>> {
+    TRY(step("start_git_services"));
+    return std::make_unique<FakeGitServices>();
   };
   return rooms;
 }

@@ -93,7 +93,7 @@ TEST_F(MountTableTest, MountsAndShowsIt) {
 }
 
 TEST_F(MountTableTest, AFailureAtAnyStepLeavesNothingBehind) {
-  for (const char* step : {"open_store", "prepare", "open_workdir", "mount_session"}) {
+  for (const char* step : {"open_store", "prepare", "open_workdir", "start_git_services", "mount_session"}) {
     SCOPED_TRACE(step);
     world_.fail_next(step);
     const auto status = mount(request());
