@@ -117,6 +117,7 @@ Result<std::unique_ptr<Db>> Db::open(const std::filesystem::path& path, const Db
                 handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code));
   }
   sqlite3_busy_timeout(handle, options.busy_timeout_ms);
+  if (options.page_bytes != 0) TRY(db->execute(("PRAGMA page_size=" + std::to_string(options.page_bytes)).c_str()));
   if (!options.read_only) TRY(db->execute("PRAGMA journal_mode=WAL"));
   const char* synchronous = options.synchronous == Synchronous::off      ? "PRAGMA synchronous=OFF"
                             : options.synchronous == Synchronous::normal ? "PRAGMA synchronous=NORMAL"

@@ -69,6 +69,8 @@ struct DbOptions {
   int64_t cache_bytes = int64_t{2} << 20;
   /// WAL auto-checkpoint in pages; 0 turns it off (the owner then checkpoints on a thread of its own).
   int wal_autocheckpoint_pages = 1000;
+  /// Of a database that is made now; an existing one keeps its own. 0: SQLite's default.
+  int page_bytes = 0;
 };
 
 class Db {

@@ -1,15 +1,14 @@
-// BaseWorkdir: a Workdir that shows its base tree and nothing else (read-only until there is an overlay).
+// BaseWorkdir: a Workdir that shows its base tree and nothing else: a read-only mount.
 //
-// All state is constant after construction but counters; every operation is a look into the index or a call of the
-// ObjectStore, so there are no locks here.
+// Every operation is a look into the index or a call of the ObjectStore, so there are no locks here.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 
-#include "workdir/base_tree.h"
+#include "workdir/base_files.h"
 #include "workdir/workdir.h"
+#include "workdir/workdir_life.h"
 
 namespace artifactfs {
 
@@ -25,34 +24,25 @@ class BaseWorkdir final : public Workdir {
   Ticket read(InodeNumber inode, uint64_t offset, size_t size, Completion<ReadData> done) override;
   Result<std::string> getxattr(InodeNumber inode, std::string_view name) override;
   Result<std::vector<std::string>> listxattr(InodeNumber inode) override;
-  Result<FilesystemStats> statfs() override;
-  void forget(InodeNumber inode, uint64_t count) override;
+  Result<FilesystemStats> statfs() override { return life_.statfs(); }
+  void forget(InodeNumber, uint64_t) override {}  // nothing is kept per inode
 
   WorkdirStatus status() override;
-  std::filesystem::path git_directory() const override { return options_.directory / "git"; }
-  Result<std::vector<std::string>> unsaved_work() override;
-  void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) override;
+  std::filesystem::path git_directory() const override { return life_.git_directory(); }
+  Result<std::vector<std::string>> unsaved_work() override { return life_.unsaved_work(); }
+  /// Nothing ever changes: one token says it all.
+  Result<ChangedPaths> changes_since(std::string_view token) override;
+  void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) override {
+    life_.add_refs(refs, shallow);
+  }
 
  private:
-  class Blocked;
-  Attributes common_attributes(InodeNumber inode) const;
-  Attributes attributes(const BaseEntry& entry, std::optional<uint64_t> size_bytes) const;
-  Result<Attributes> directory_attributes(const BaseEntry& entry) const;
-  Attributes gitfile_attributes() const;
-  /// Files of the same directory, when a size in it has been asked for before: then somebody is going through it.
-  std::vector<ObjectId> siblings_to_size(const BaseEntry& entry);
-
-  // Constant after construction.
-  const std::shared_ptr<Store> store_;
-  const Snapshot snapshot_;
-  const WorkdirOptions options_;
-  const std::string gitfile_;
-  const int64_t timestamp_;  // of every base entry, seconds since the epoch
-  const BaseTree base_;
-  uint64_t entries_ = 0;
-
-  std::atomic<uint64_t> blocked_readers_{0};
-  std::atomic<InodeNumber> last_sized_directory_{0};
+  WorkdirLife life_;
+  BaseFiles base_;
+  uint64_t entries_ = 0;  // constant after construction
 };
+
+/// The BaseFilesOptions of a mount.
+BaseFilesOptions base_files_options(const Snapshot& snapshot, const WorkdirOptions& options);
 
 }  // namespace artifactfs

@@ -14,6 +14,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +44,7 @@ struct Attributes {
   gid_t gid = 0;
   uint64_t size_bytes = 0;
   uint64_t blocks = 0;  // of 512 bytes
+  uint64_t device = 0;  // st_rdev of a device node
   Timestamp atime, mtime, ctime;
   /// False: size_bytes is a placeholder. The kernel must get an attribute timeout of 0, so that it asks GETATTR (which
   /// waits for the size) before anyone sees it.
@@ -79,6 +82,37 @@ class ParkedOperation {
 };
 using Ticket = std::shared_ptr<ParkedOperation>;
 
+/// On whose behalf an operation runs. Who may do what has been checked by the kernel (default_permissions); new inodes
+/// get these ids.
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  pid_t pid = 0;
+};
+
+/// setattr: what is absent stays as it is.
+struct AttributeChange {
+  std::optional<uint32_t> mode;  // permission bits only
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  std::optional<uint64_t> size_bytes;
+  std::optional<Timestamp> atime, mtime;
+  bool atime_now = false, mtime_now = false;  // UTIME_NOW: the server's clock
+  /// Clears set-user-id and set-group-id as write(2) by an unprivileged user does (FUSE_SET_ATTR KILL_SUIDGID).
+  bool kill_privileges = false;
+};
+
+enum class RenameMode { replace, no_replace, exchange };
+enum class XattrMode { any, create, replace };
+enum class SeekTo { data, hole };
+
+/// The modes of fallocate(2) that are known here.
+struct AllocateMode {
+  bool keep_size = false;
+  bool punch_hole = false;  // with keep_size
+  bool zero_range = false;
+};
+
 class Filesystem {
  public:
   virtual ~Filesystem() = default;
@@ -105,8 +139,59 @@ class Filesystem {
 
   virtual Result<FilesystemStats> statfs() = 0;
 
+  /// The kernel holds a reference to `inode` that it did not get from lookup() or an operation that makes an inode
+  /// (those count by themselves): an entry of READDIRPLUS. An inode without a name lives until its count is 0.
+  virtual void remember(InodeNumber) {}
   /// The kernel dropped `count` lookups of `inode`.
   virtual void forget(InodeNumber inode, uint64_t count) = 0;
+
+  // ---- changes. What is here are a read-only filesystem's answers (filesystem.cpp).
+  //
+  // A change has been committed when it is answered: it survives the death of the process, and with fsync() that of
+  // the machine. ErrorCode::no_space when the disk is full; then nothing has changed (a write may be short).
+  // ErrorCode::name_too_long for names over kNameMaxBytes. The synthesized ".git" (kGitfileInode) refuses all of them
+  // with ErrorCode::permission_denied.
+
+  static constexpr size_t kNameMaxBytes = 255;
+
+  /// A regular file, FIFO, socket or device. `mode` has S_IFMT and permissions (umask already applied). A set-group-id
+  /// parent gives its group. Counts as a lookup, as do mkdir, symlink, link and tmpfile.
+  virtual Result<Attributes> mknod(const Caller& caller, InodeNumber parent, std::string_view name, uint32_t mode,
+                                   uint64_t device);
+  virtual Result<Attributes> mkdir(const Caller& caller, InodeNumber parent, std::string_view name, uint32_t mode);
+  virtual Result<Attributes> symlink(const Caller& caller, InodeNumber parent, std::string_view name,
+                                     std::string_view target);
+  /// Never waits: the size may be unknown.
+  virtual Result<Attributes> link(InodeNumber inode, InodeNumber new_parent, std::string_view new_name);
+  /// A regular file without a name, in the filesystem of `parent` (O_TMPFILE).
+  virtual Result<Attributes> tmpfile(const Caller& caller, InodeNumber parent, uint32_t mode);
+  virtual Result<void> unlink(InodeNumber parent, std::string_view name);
+  virtual Result<void> rmdir(InodeNumber parent, std::string_view name);
+  virtual Result<void> rename(InodeNumber parent, std::string_view name, InodeNumber new_parent,
+                              std::string_view new_name, RenameMode mode);
+
+  /// The new attributes, with the true size unless only ids, mode or times changed and nobody knows it yet.
+  [[nodiscard]] virtual Ticket setattr(InodeNumber inode, const AttributeChange& change, Completion<Attributes> done);
+
+  /// Writes all of `data` (which is copied if the operation has to wait), and says how much was written: less when the
+  /// disk became full on the way. `kill_privileges` as in AttributeChange.
+  [[nodiscard]] virtual Ticket write(InodeNumber inode, uint64_t offset, std::span<const std::byte> data,
+                                     bool kill_privileges, Completion<size_t> done);
+  /// ErrorCode::not_supported for what the disk below cannot do.
+  [[nodiscard]] virtual Ticket fallocate(InodeNumber inode, AllocateMode mode, uint64_t offset, uint64_t length,
+                                         Completion<void> done);
+  /// As lseek(2) with SEEK_DATA or SEEK_HOLE; nullopt for ENXIO.
+  [[nodiscard]] virtual Ticket seek(InodeNumber inode, SeekTo to, uint64_t offset,
+                                    Completion<std::optional<uint64_t>> done);
+  /// Copies up to `size` bytes; may copy less (the caller asks again), 0 only at the end of the source.
+  [[nodiscard]] virtual Ticket copy_file_range(InodeNumber from, uint64_t from_offset, InodeNumber to,
+                                               uint64_t to_offset, uint64_t size, Completion<size_t> done);
+  /// Everything that was acknowledged of `inode`, its names included, is on disk when this completes. Directories too.
+  [[nodiscard]] virtual Ticket fsync(InodeNumber inode, bool data_only, Completion<void> done);
+
+  /// Only user.*, of files and directories; together at most what ext4 takes (ErrorCode::no_space).
+  virtual Result<void> setxattr(InodeNumber inode, std::string_view name, std::string_view value, XattrMode mode);
+  virtual Result<void> removexattr(InodeNumber inode, std::string_view name);
 };
 
 }  // namespace artifactfs

@@ -1,6 +1,7 @@
 // Workdir: one mount's working tree and gitdir (mounts/<mount-id>/), as a Filesystem.
 //
-// Shows an immutable base tree (a Snapshot) with a synthesized ".git" gitfile at its root. Owned by the daemon's mount
+// Shows an immutable base tree (a Snapshot), changed by the overlay unless it is read-only, with a synthesized ".git"
+// gitfile at its root. Owned by the daemon's mount
 // table; must outlive the FuseSession that serves it.
 #pragma once
 
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/subprocess.h"
+#include "workdir/changed_paths.h"
 #include "workdir/filesystem.h"
 #include "workdir/store.h"
 
@@ -22,6 +24,7 @@ struct WorkdirOptions {
   UserIds owner;                      // of files and gitdir
   Duration fetch_timeout = std::chrono::seconds(60);
   bool prefetch = true;
+  bool read_only = false;  // true: no overlay; what it would show is not shown
 };
 
 struct WorkdirStatus {
@@ -45,6 +48,10 @@ class Workdir : public Filesystem {
   /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".
   /// Reads the gitdir with git, never the mount.
   virtual Result<std::vector<std::string>> unsaved_work() = 0;
+
+  /// Paths whose content, kind or existence changed since `token` was handed out (by this function; an empty or unknown
+  /// token is answered with everything). For git's fsmonitor: what was acknowledged before the call is in the answer.
+  virtual Result<ChangedPaths> changes_since(std::string_view token) = 0;
 };
 
 }  // namespace artifactfs
