@@ -135,7 +135,7 @@ Result<const RemoteRef*> resolve_head(const std::vector<RemoteRef>& refs) {
 }  // namespace
 
 Result<Snapshot> RemoteStore::prepare(const std::string& ref, const ProgressFunction& progress,
-                                                  Cancellation* cancellation) {
+                                      Cancellation* cancellation) {
   progress("asking " + remote_.display());
   TRY_ASSIGN(const std::vector<RemoteRef> refs, list_refs(cancellation));
   Tip tip;

@@ -41,8 +41,8 @@ class Workdir : public Filesystem {
   static Result<std::unique_ptr<Workdir>> open(std::shared_ptr<Store> store, const Snapshot& snapshot,
                                                const WorkdirOptions& options);
   virtual WorkdirStatus status() = 0;
-  /// All refs of the remote and the shallow commits, once their objects are local: written to the gitdir. Called by what
-  /// Store::start_background() started, on its thread.
+  /// All refs of the remote and the shallow commits, once their objects are local: written to the gitdir. Called by
+  /// what Store::start_background() started, on its thread.
   virtual void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) = 0;
   virtual std::filesystem::path git_directory() const = 0;
   /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".

@@ -150,7 +150,7 @@ MemoryBase::Files model_base() {
 
 void write_model_base(const std::filesystem::path& root) {
   for (const auto& [path, file] : model_base()) {
-    std::filesystem::create_directories((root / path).parent_path());
+    EXPECT_TRUE(make_directories((root / path).parent_path(), 0755));
     if (file.mode == "120000") {
       std::filesystem::create_symlink(file.content, root / path);
       continue;
