@@ -1,42 +1,23 @@
 #include "fuse/operations.h"
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstring>
-#include <memory>
-#include <string_view>
-#include <utility>
+
+#include "fuse/operation.h"
 
 namespace artifactfs {
 
 namespace {
 
-// The kernel's FUSE_NAME_MAX: an entry with a longer name would fail the whole listing.
-constexpr size_t kMaxNameBytes = 1024;
-
-Connection& connection_of(fuse_req_t request) { return *static_cast<Connection*>(fuse_req_userdata(request)); }
-
-void note_interrupt(fuse_req_t request, void* parked_id) {
-  connection_of(request).interrupts.watch(reinterpret_cast<uint64_t>(parked_id));
-}
-
-// Runs `operation` (which takes a Reply and returns a Ticket) and parks the reply if it is not answered by then.
-template <typename Operation>
-void run_parkable(fuse_req_t request, Operation&& operation) {
-  Connection& connection = connection_of(request);
-  const auto pending = std::make_shared<PendingReply>(request, connection.replies);
-  Ticket ticket = operation(Reply(pending));
-  connection.replies->park(pending, std::move(ticket), &note_interrupt);
-}
-
 void init(void* connection, fuse_conn_info* info) { static_cast<Connection*>(connection)->settings.choose(*info); }
 
 // OPEN, OPENDIR: no state is kept per open file, and this answer, given once, makes the kernel stop asking. It then
-// sends no RELEASE or RELEASEDIR, and takes pages, listings and links as valid until invalidated. (FLUSH gets the same
-// answer from libfuse, having no operation.)
+// sends no RELEASE or RELEASEDIR, and takes pages, listings and links as valid until invalidated.
+//
+// The same answer comes from libfuse for what has no operation here: FLUSH; CREATE, for which the kernel then sends
+// MKNOD; locks, which it keeps itself (nobody else has this mount's files).
 void not_needed(fuse_req_t request, fuse_ino_t, fuse_file_info*) { Reply(request).errnum(ENOSYS); }
 
+<<<<<<< HEAD
 void lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   Reply reply(request);
   const Result<Attributes> found = connection_of(request).filesystem.lookup(parent, name);
@@ -194,30 +175,41 @@ void statfs(fuse_req_t request, fuse_ino_t) {
 }
 
 fuse_lowlevel_ops make_operations(bool open_reads) {
+=======
+fuse_lowlevel_ops make_operations() {
+>>>>>>> 163c873 (fuse: the operations that change something)
   fuse_lowlevel_ops table{};
   table.init = init;
   table.open = open_reads ? open_after_read : not_needed;
   table.opendir = not_needed;
-  table.lookup = lookup;
-  table.forget = forget;
-  table.forget_multi = forget_multi;
-  table.getattr = getattr;
-  table.readlink = readlink;
-  table.read = read;
-  table.readdir = readdir;
-  table.readdirplus = readdirplus;
-  table.getxattr = getxattr;
-  table.listxattr = listxattr;
-  table.statfs = statfs;
+  add_name_operations(table);
+  add_read_operations(table);
+  add_directory_operations(table);
+  add_write_operations(table);
   return table;
 }
 
 }  // namespace
 
+<<<<<<< HEAD
 const fuse_lowlevel_ops& operations(bool open_reads) {
   static const fuse_lowlevel_ops usual = make_operations(false);
   static const fuse_lowlevel_ops opening = make_operations(true);
   return open_reads ? opening : usual;
+=======
+Caller caller_of(fuse_req_t request) {
+  const fuse_ctx* const context = fuse_req_ctx(request);
+  return {.uid = context->uid, .gid = context->gid, .pid = context->pid};
+}
+
+void note_interrupt(fuse_req_t request, void* parked_id) {
+  connection_of(request).interrupts.watch(reinterpret_cast<uint64_t>(parked_id));
+}
+
+const fuse_lowlevel_ops& operations() {
+  static const fuse_lowlevel_ops table = make_operations();
+  return table;
+>>>>>>> 163c873 (fuse: the operations that change something)
 }
 
 }  // namespace artifactfs

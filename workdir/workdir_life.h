@@ -1,5 +1,5 @@
-// WorkdirLife: what goes on around a mount's files, whatever Filesystem shows them: its gitdir, its status.
-// Thread-safe.
+// WorkdirLife: what goes on around a mount's files, whatever Filesystem shows them: its gitdir and its status.
+// Immutable; thread-safe.
 #pragma once
 
 #include <filesystem>
@@ -28,7 +28,6 @@ class WorkdirLife {
   Result<FilesystemStats> statfs() const;
 
  private:
-  // Constant after construction.
   const std::shared_ptr<Store> store_;
   const Snapshot snapshot_;
   const WorkdirOptions options_;
