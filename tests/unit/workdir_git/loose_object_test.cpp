@@ -4,7 +4,7 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstring>
+#include <span>
 #include <vector>
 
 namespace artifactfs {
@@ -52,7 +52,7 @@ TEST(LooseObject, InflatesToHeaderAndContent) {
       const std::string header = LooseObject(bytes).header();
       ASSERT_EQ(raw_bytes, header.size() + bytes);
       EXPECT_EQ(std::string(reinterpret_cast<const char*>(raw.data()), header.size()), header);
-      EXPECT_EQ(std::memcmp(raw.data() + header.size(), content.data(), bytes), 0);
+      EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(raw).subspan(header.size(), bytes)), content));
     }
   }
 }
