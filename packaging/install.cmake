@@ -1,10 +1,9 @@
 # Where things are installed; included from the top CMakeLists.txt.
 install(TARGETS artifactfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-# Started by `artifactfs`, not by people.
-install(TARGETS artifactfs-daemon RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/artifactfs)
+# Started by `artifactfs` and by git, not by people.
+install(TARGETS artifactfs-daemon artifactfs-fsmonitor RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/artifactfs)
 
-file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.1)
-install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES packaging/man/artifactfs.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 
 file(READ ${PROJECT_SOURCE_DIR}/systemd/artifactfs.service unit)
 string(REPLACE "/usr/bin/" "${CMAKE_INSTALL_FULL_BINDIR}/" unit "${unit}")

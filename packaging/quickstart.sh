@@ -60,7 +60,7 @@ say "Building in $build ..."
 log=$build/build.log
 mkdir -p "$build"
 { { [[ -f $build/build.ninja ]] || cmake --preset release -B "$build" -DARTIFACTFS_TESTS=OFF; } &&
-  cmake --build "$build" --target artifactfs artifactfs-daemon; } >"$log" 2>&1 </dev/null || {
+  cmake --build "$build" --target artifactfs artifactfs-daemon artifactfs-fsmonitor; } >"$log" 2>&1 </dev/null || {
   tail -n 40 "$log" >&2
   fail "cannot build: see '$log'"
 }
@@ -88,6 +88,7 @@ cd "$directory"
 printf '\n$ cd %q\n' "$directory"
 show ls
 show git log -1 --oneline
+show git status
 for file in README.md README README.rst LICENSE; do
   if [[ -f $file ]]; then
     show head -n 5 "$file"
