@@ -12,6 +12,8 @@ namespace {
 constexpr auto kGitTimeout =
     std::chrono::hours(1);  // a whole download; the user can cancel by ending the mount command
 
+constexpr size_t kSha256HexDigits = 64;
+
 std::string last_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   const size_t newline = text.rfind('\n');
@@ -59,7 +61,11 @@ Result<std::vector<RemoteRef>> GitProgram::ls_refs() {
       continue;
     }
     const auto oid = ObjectId::from_hex(line.substr(0, tab));
-    if (!oid) continue;
+    if (!oid) {
+      const bool is_sha256 = tab == kSha256HexDigits;
+      return fail(ErrorCode::not_supported, "cannot use '" + remote_.display() + "'",
+                  is_sha256 ? "it uses SHA-256 object names" : "its object names are not SHA-1");
+    }
     if (name.ends_with("^{}")) {
       refs[name.substr(0, name.size() - 3)].peeled = *oid;
     } else {
