@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <thread>
 
 #include "base/duration.h"
 #include "base/log.h"
@@ -18,7 +20,9 @@ namespace artifactfs::cli {
 
 namespace {
 
-constexpr int kAttempts = 3;  // against daemons that end just when they are asked
+// Against daemons that end just when they are asked: how often another is tried, and how long after.
+constexpr int kAttempts = 5;
+constexpr auto kAttemptInterval = std::chrono::milliseconds(50);
 
 struct MountArguments {
   std::string remote;
@@ -78,6 +82,7 @@ Result<control::MountStatus> mount_with_daemon(const std::filesystem::path& root
     });
     const bool went_away = !status && status.error().code == ErrorCode::unavailable && !heard;
     if (!went_away || attempt == kAttempts) return status;
+    std::this_thread::sleep_for(kAttemptInterval);
   }
 }
 

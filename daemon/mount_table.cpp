@@ -35,12 +35,13 @@ MountTable::MountTable(const StateDirectory& state, Rooms rooms, std::function<v
 MountTable::~MountTable() { shutdown(); }
 
 Result<MountTable::Claim> MountTable::claim(const std::string& directory, State state, control::MountStatus shown,
-                                            Cancellation* cancellation) {
+                                            Cancellation* cancellation, bool recovered) {
   static constexpr auto verb = [](State s) {
     return s == State::mounting ? "mount on" : s == State::removing ? "remove" : "unmount";
   };
   const std::string sentence = std::string("cannot ") + verb(state) + " '" + directory + "'";
   MutexLock lock(mutex_);
+  while (is_being_recovered(directory)) settled_.wait(lock);
   // An unmount is soon over, and a script that has just run umount knows of none.
   const auto deadline = Clock::system().now() + kUnmountWait;
   const auto is_unmounting = [this, &directory]() NO_THREAD_SAFETY_ANALYSIS {
@@ -72,11 +73,33 @@ Result<MountTable::Claim> MountTable::claim(const std::string& directory, State 
   entry.state = state;
   entry.shown = std::move(shown);
   entry.cancellation = cancellation;
+  entry.recovered = recovered;
   if (state == State::mounting) {
     entry.generation = ++last_generation_;
     entry.kernel_ended = false;
   }
   return Claim{entry.generation, entry.tree};
+}
+
+bool MountTable::is_being_recovered(const std::string& directory) const {
+  const auto found = entries_.find(directory);
+  return found != entries_.end() && found->second.state == State::mounting && found->second.recovered;
+}
+
+std::optional<control::MountStatus> MountTable::take_recovered(const std::string& directory,
+                                                               const std::string& store_id, const std::string& ref) {
+  std::shared_ptr<MountedTree> tree;
+  {
+    MutexLock lock(mutex_);
+    while (is_being_recovered(directory)) settled_.wait(lock);
+    const auto found = entries_.find(directory);
+    if (found == entries_.end() || found->second.state != State::mounted || !found->second.recovered) return {};
+    const MountRecord& record = found->second.tree->record();
+    if (record.store != store_id || record.ref != ref) return {};
+    found->second.recovered = false;
+    tree = found->second.tree;
+  }
+  return tree->status(mount_id_of(directory));
 }
 
 void MountTable::settle(const std::string& directory) {
@@ -129,6 +152,7 @@ Result<control::MountStatus> MountTable::mount(const control::MountRequest& requ
     return fail(ErrorCode::invalid_argument, "cannot mount on '" + directory + "'", "the names are not UTF-8");
   }
   TRY_ASSIGN(const RemoteUrl remote, RemoteUrl::parse(request.remote, request.working_directory));
+  if (auto recovered = take_recovered(directory, rooms_.store_id(remote), request.ref)) return std::move(*recovered);
   control::MountStatus shown;
   shown.directory = directory;
   shown.remote = remote.display();
@@ -313,7 +337,7 @@ void MountTable::start_recovery() {
     auto cancellation = std::make_unique<Cancellation>();
     auto shown = unmounted_status(mount_id, record, state_.mounts());
     shown.phase = "mounting";
-    const auto claimed = claim(record->directory, State::mounting, std::move(shown), cancellation.get());
+    const auto claimed = claim(record->directory, State::mounting, std::move(shown), cancellation.get(), true);
     if (!claimed) continue;
     pending.push_back({mount_id, std::move(*record), claimed->generation, std::move(cancellation)});
   }

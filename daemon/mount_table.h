@@ -2,7 +2,8 @@
 //
 // Thread-safe. Calls may block (on the network while mounting, on git while removing) and belong to threads of the
 // control API. Calls for one directory exclude each other: a directory is claimed by a transitional state, and whoever
-// finds it claimed is told so instead of waiting (but an unmount, which is soon over, is waited for).
+// finds it claimed is told so instead of waiting (but an unmount, which is soon over, and a recovery, which nobody
+// asked for, are waited for).
 //
 //   (none) -> mounting -> mounted -> unmounting -> (none; the workspace stays on disk)
 //             mounting -> (none), or -> failed when it was to be brought back after the daemon's end
@@ -15,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -78,6 +80,7 @@ class MountTable {
     uint64_t generation = 0;               // tells this mount from an earlier one of the directory
     Cancellation* cancellation = nullptr;  // of the mount under way
     bool kernel_ended = false;             // while mounting: by the time it was up it was gone again
+    bool recovered = false;                // brought back, or being so, and nobody has asked for it since
     std::shared_ptr<MountedTree> tree;     // mounted, unmounting; removing if it was mounted
     control::MountStatus shown;            // when there is no tree; without a directory: as kept on disk
   };
@@ -86,8 +89,12 @@ class MountTable {
     std::shared_ptr<MountedTree> tree;
   };
 
-  Result<Claim> claim(const std::string& directory, State state, control::MountStatus shown, Cancellation* cancellation)
-      EXCLUDES(mutex_);
+  Result<Claim> claim(const std::string& directory, State state, control::MountStatus shown, Cancellation* cancellation,
+                      bool recovered = false) EXCLUDES(mutex_);
+  bool is_being_recovered(const std::string& directory) const REQUIRES(mutex_);
+  /// The mount that a recovery has made there, or is making, for whoever asks for it again after the last daemon's end.
+  std::optional<control::MountStatus> take_recovered(const std::string& directory, const std::string& store_id,
+                                                     const std::string& ref) EXCLUDES(mutex_);
   /// Gives a claim up: the entry is mounted if it has a tree, else gone.
   void settle(const std::string& directory) EXCLUDES(mutex_);
   /// For the holder of a claim.
