@@ -42,6 +42,7 @@ void print_mount(const control::MountStatus& mount) {
   row("limitation", mount.limitation);
   row("last error", mount.last_error);
   row("blocked readers", std::to_string(mount.blocked_readers));
+  row("pending fetches", std::to_string(mount.pending_fetches));
   row("requests", std::to_string(mount.requests) + " (" + format_bytes(mount.bytes_received) + " received)");
   row("cache", std::to_string(mount.cache.blobs) + " blobs, " + format_bytes(mount.cache.content_bytes) + " (" +
                    format_bytes(mount.cache.disk_bytes) + " on disk)");

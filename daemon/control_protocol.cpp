@@ -114,6 +114,7 @@ void to_json(json& j, const MountStatus& value) {
            {"limitation", value.limitation},
            {"last_error", value.last_error},
            {"blocked_readers", value.blocked_readers},
+           {"pending_fetches", value.pending_fetches},
            {"requests", value.requests},
            {"bytes_received", value.bytes_received},
            {"kernel_requests", value.kernel_requests},
@@ -137,6 +138,7 @@ void from_json(const json& j, MountStatus& value) {
   read_field(j, "limitation", value.limitation);
   read_field(j, "last_error", value.last_error);
   read_field(j, "blocked_readers", value.blocked_readers);
+  read_field(j, "pending_fetches", value.pending_fetches);
   read_field(j, "requests", value.requests);
   read_field(j, "bytes_received", value.bytes_received);
   read_field(j, "kernel_requests", value.kernel_requests);

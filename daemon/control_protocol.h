@@ -87,7 +87,8 @@ struct MountStatus {
   std::string limitation;
   std::string last_error;
   uint64_t blocked_readers = 0;
-  uint64_t requests = 0;  // to the server, by all mounts of this remote
+  uint64_t pending_fetches = 0;  // objects queued or being fetched, for all mounts of this remote
+  uint64_t requests = 0;         // to the server, by all mounts of this remote
   uint64_t bytes_received = 0;
   uint64_t kernel_requests = 0;
   CacheStatus cache;

@@ -65,6 +65,8 @@ std::string metrics_text(const std::vector<control::MountStatus>& mounts) {
                  static_cast<double>(mount->requests));
     families.add("artifactfs_received_bytes_total", "Bytes received from the git server.", MetricType::Counter, labels,
                  static_cast<double>(mount->bytes_received));
+    families.add("artifactfs_pending_fetches", "Objects queued or being fetched.", MetricType::Gauge, labels,
+                 static_cast<double>(mount->pending_fetches));
     families.add("artifactfs_cached_blobs", "Blobs in the cache.", MetricType::Gauge, labels,
                  static_cast<double>(mount->cache.blobs));
     families.add("artifactfs_cached_bytes", "Size of the cached blobs, uncompressed.", MetricType::Gauge, labels,

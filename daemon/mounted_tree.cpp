@@ -202,6 +202,7 @@ control::MountStatus MountedTree::status(const std::string& mount_id) const {
   status.limitation = store.limitation;
   status.last_error = store.last_error;
   status.blocked_readers = workdir.blocked_readers;
+  status.pending_fetches = store.pending_fetches;
   status.requests = store.transport.requests;
   status.bytes_received = store.transport.bytes_received;
   status.kernel_requests = session_->stats().requests;

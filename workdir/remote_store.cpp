@@ -418,7 +418,9 @@ StoreStatus RemoteStore::status() {
   status.display_url = remote_.display();
   status.transport = transport_->stats();
   status.blobs = blobs_->stats();
-  status.last_error = fetcher_.stats().last_error;
+  const FetcherStats fetcher = fetcher_.stats();
+  status.last_error = fetcher.last_error;
+  status.pending_fetches = fetcher.queued + fetcher.in_flight;
   MutexLock lock(state_mutex_);
   status.limitation = limitation_;
   return status;

@@ -40,6 +40,7 @@ struct StoreStatus {
   /// Why this remote is served in a lesser way ("the server does not support filters; ..."); empty when all is well.
   std::string limitation;
   std::string last_error;
+  uint64_t pending_fetches = 0;  // objects (or sizes) queued or being fetched
   TransportStats transport;
   BlobStore::Stats blobs;
 };
