@@ -1,5 +1,6 @@
 #include "fetch/git_program.h"
 
+#include <charconv>
 #include <map>
 #include <sstream>
 
@@ -36,9 +37,16 @@ Result<std::string> GitProgram::run(std::vector<std::string> arguments) {
   if (remote_.credentials) {
     // In the environment of this one child: not on a command line, which anyone may read, nor in a file.
     const std::string pair = remote_.credentials->username + ":" + remote_.credentials->password.value_or("");
-    set_environment_value(options.environment, "GIT_CONFIG_COUNT", "1");
-    set_environment_value(options.environment, "GIT_CONFIG_KEY_0", "http." + remote_.display() + ".extraHeader");
-    set_environment_value(options.environment, "GIT_CONFIG_VALUE_0", "Authorization: Basic " + base64_encode(pair));
+    // The user's own GIT_CONFIG_* stay.
+    const std::string count = environment_value(options.environment, "GIT_CONFIG_COUNT").value_or("0");
+    unsigned index = 0;
+    std::from_chars(count.data(), count.data() + count.size(), index);
+    const std::string number = std::to_string(index);
+    set_environment_value(options.environment, "GIT_CONFIG_COUNT", std::to_string(index + 1));
+    set_environment_value(options.environment, "GIT_CONFIG_KEY_" + number,
+                          "http." + remote_.display() + ".extraHeader");
+    set_environment_value(options.environment, "GIT_CONFIG_VALUE_" + number,
+                          "Authorization: Basic " + base64_encode(pair));
   }
   TRY_ASSIGN(auto output, run_subprocess(std::move(options), {}, Clock::system().now() + kGitTimeout));
   if (output.status != 0) {

@@ -11,6 +11,9 @@ namespace artifactfs {
 
 namespace {
 
+// How often arriving content moves the deadlines of those who wait for it.
+constexpr Duration kProgressInterval = std::chrono::milliseconds(100);
+
 // Errors after which the same request may succeed.
 bool is_transient(ErrorCode code) {
   return code == ErrorCode::unavailable || code == ErrorCode::timeout || code == ErrorCode::io;
@@ -34,7 +37,8 @@ Error fetch_error(const ObjectId& oid, const Error& cause) {
 // Takes the objects of one batch's pack. Runs on the batch's fetch thread.
 class ObjectFetcher::BatchSink final : public PackSink {
  public:
-  BatchSink(ObjectFetcher& fetcher, std::span<const ObjectId> oids) : fetcher_(fetcher) {
+  BatchSink(ObjectFetcher& fetcher, const Batch& batch, std::span<const ObjectId> oids)
+      : fetcher_(fetcher), batch_(batch) {
     missing_.reserve(oids.size());
     for (const auto& oid : oids) missing_.emplace(oid, true);
   }
@@ -52,6 +56,10 @@ class ObjectFetcher::BatchSink final : public PackSink {
   }
 
   Result<void> content(std::span<const std::byte> chunk) override {
+    if (const TimePoint now = Clock::system().now(); now >= last_progress_ + kProgressInterval) {
+      last_progress_ = now;
+      fetcher_.note_progress(batch_);
+    }
     if (writer_ == nullptr) return {};
     return writer_->append(chunk);
   }
@@ -84,6 +92,8 @@ class ObjectFetcher::BatchSink final : public PackSink {
   }
 
   ObjectFetcher& fetcher_;
+  const Batch& batch_;
+  TimePoint last_progress_{};
   std::unordered_map<ObjectId, bool> missing_;
   std::vector<std::pair<ObjectId, uint64_t>> recordable_;
   std::unique_ptr<BlobSink::Writer> writer_;
@@ -98,22 +108,22 @@ ObjectFetcher::~ObjectFetcher() { shutdown(); }
 
 // ---- asking
 
-ObjectFetcher::WaiterId ObjectFetcher::fetch(const ObjectId& oid, Lane lane, Deadline deadline, Done done) {
+ObjectFetcher::WaiterId ObjectFetcher::fetch(const ObjectId& oid, Lane lane, Duration patience, Done done) {
   {
     MutexLock lock(mutex_);
-    if (!stopping_) return add_waiter(Kind::content, oid, lane, deadline, false, std::move(done));
+    if (!stopping_) return add_waiter(Kind::content, oid, lane, patience, false, std::move(done));
   }
   done(shutting_down());
   return 0;
 }
 
 ObjectFetcher::WaiterId ObjectFetcher::fetch_size(const ObjectId& oid, std::span<const ObjectId> siblings,
-                                                  Deadline deadline, Done done) {
+                                                  Duration patience, Done done) {
   {
     MutexLock lock(mutex_);
     if (!stopping_) {
       const Kind kind = size_support_ == SizeSupport::no ? Kind::content : Kind::size;
-      const WaiterId id = add_waiter(kind, oid, Lane::interactive, deadline, true, std::move(done));
+      const WaiterId id = add_waiter(kind, oid, Lane::interactive, patience, true, std::move(done));
       for (const auto& sibling : siblings) {
         Want& want = wants(kind)[sibling];
         want.prefetch = true;
@@ -126,14 +136,15 @@ ObjectFetcher::WaiterId ObjectFetcher::fetch_size(const ObjectId& oid, std::span
   return 0;
 }
 
-ObjectFetcher::WaiterId ObjectFetcher::add_waiter(Kind kind, const ObjectId& oid, Lane lane, Deadline deadline,
+ObjectFetcher::WaiterId ObjectFetcher::add_waiter(Kind kind, const ObjectId& oid, Lane lane, Duration patience,
                                                   bool header_suffices, Done done) {
+  const Deadline deadline = Clock::system().now() + patience;
   const WaiterId id = next_waiter_++;
   auto [it, is_new] = wants(kind).try_emplace(oid);
   Want& want = it->second;
   const bool was_unwanted = want.waiters.empty() && !want.prefetch;
   if (!is_new && want.batch != nullptr && was_unwanted) ++want.batch->live;
-  want.waiters.push_back(Waiter{id, deadline, header_suffices, std::move(done)});
+  want.waiters.push_back(Waiter{id, patience, deadline, header_suffices, std::move(done)});
   waiters_.emplace(id, WaiterPlace{kind, oid});
   deadlines_.emplace(deadline, id);
   if (want.batch == nullptr && (is_new || lane < want.lane)) enqueue(kind, oid, want, lane);
@@ -390,7 +401,7 @@ Result<void> ObjectFetcher::fetch_contents(Batch& batch) {
     }
   }
   if (absent.empty()) return {};
-  BatchSink sink(*this, absent);
+  BatchSink sink(*this, batch, absent);
   return source_.fetch_blobs(absent, sink, batch.cancellation);
 }
 
@@ -542,6 +553,20 @@ void ObjectFetcher::complete(Kind kind, const ObjectId& oid, uint64_t size_bytes
     }
   }
   for (auto& waiter : waiters) waiter.done(size_bytes);
+}
+
+void ObjectFetcher::note_progress(const Batch& batch) {
+  const TimePoint now = Clock::system().now();
+  MutexLock lock(mutex_);
+  for (const auto& oid : batch.oids) {
+    const auto it = wants(batch.kind).find(oid);
+    if (it == wants(batch.kind).end() || it->second.batch != &batch) continue;
+    for (auto& waiter : it->second.waiters) {
+      deadlines_.erase({waiter.deadline, waiter.id});
+      waiter.deadline = now + waiter.patience;
+      deadlines_.emplace(waiter.deadline, waiter.id);
+    }
+  }
 }
 
 void ObjectFetcher::header_seen(const ObjectId& oid, uint64_t size_bytes) {

@@ -11,9 +11,10 @@
 //   queued -> (absent)                            its last waiter is gone and nobody prefetches it
 // A batch whose wants have all lost their waiters (and none is prefetched) is cancelled.
 //
-// Failure: transient errors are retried with exponential backoff and jitter until each waiter's own deadline; an object
-// that the server refuses is isolated by halving its batch; corrupt answers are tried Limits::corrupt_attempts times;
-// errors that will not mend (credentials, repository gone) are told to the waiters at once, and bulk work pauses.
+// Failure: transient errors are retried with exponential backoff and jitter until each waiter's patience ends; an
+// object that the server refuses is isolated by halving its batch; corrupt answers are tried Limits::corrupt_attempts
+// times; errors that will not mend (credentials, repository gone) are told to the waiters at once, and bulk work
+// pauses.
 //
 // Threads: made when first needed, at most bulk_connections + 1, plus one for deadlines. Each blocks on the network for
 // one batch at a time. All state is guarded by one mutex, which is never held across I/O, a callback, or the sink.
@@ -79,12 +80,13 @@ class ObjectFetcher {
   ObjectFetcher(const ObjectFetcher&) = delete;
   ObjectFetcher& operator=(const ObjectFetcher&) = delete;
 
-  /// Fetches the content; `done` runs when it is in the sink. Fails with ErrorCode::timeout past `deadline`.
-  WaiterId fetch(const ObjectId& oid, Lane lane, Deadline deadline, Done done) EXCLUDES(mutex_);
+  /// Fetches the content; `done` runs when it is in the sink. Fails with ErrorCode::timeout after `patience` without
+  /// progress, i.e. without a byte of content of the batch that has the object: a large file may take longer.
+  WaiterId fetch(const ObjectId& oid, Lane lane, Duration patience, Done done) EXCLUDES(mutex_);
 
   /// Learns the size: by the source's sizes() if it has them, else from the content's header. `siblings` are resolved
   /// in the same request (sizes) or in the nearby lane (contents). The size is recorded in the sink before `done` runs.
-  WaiterId fetch_size(const ObjectId& oid, std::span<const ObjectId> siblings, Deadline deadline, Done done)
+  WaiterId fetch_size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration patience, Done done)
       EXCLUDES(mutex_);
 
   /// `done` gets ErrorCode::interrupted, unless it has run or is running. Unknown ids are ignored.
@@ -113,7 +115,8 @@ class ObjectFetcher {
 
   struct Waiter {
     WaiterId id = 0;
-    Deadline deadline;
+    Duration patience{};
+    Deadline deadline;             // moves with progress
     bool header_suffices = false;  // waits for a size only
     Done done;
   };
@@ -154,7 +157,7 @@ class ObjectFetcher {
   std::deque<ObjectId>& queue(Kind kind, Lane lane) REQUIRES(mutex_) {
     return queues_[static_cast<size_t>(kind)][static_cast<size_t>(lane)];
   }
-  WaiterId add_waiter(Kind kind, const ObjectId& oid, Lane lane, Deadline deadline, bool header_suffices, Done done)
+  WaiterId add_waiter(Kind kind, const ObjectId& oid, Lane lane, Duration patience, bool header_suffices, Done done)
       REQUIRES(mutex_);
   void enqueue(Kind kind, const ObjectId& oid, Want& want, Lane lane, bool at_front = false) REQUIRES(mutex_);
   void wake_threads() REQUIRES(mutex_);
@@ -185,6 +188,8 @@ class ObjectFetcher {
 
   /// Tells everyone who waits for `oid` and forgets the want.
   void complete(Kind kind, const ObjectId& oid, uint64_t size_bytes) EXCLUDES(mutex_);
+  /// Content is arriving: whoever waits for something of the batch goes on waiting.
+  void note_progress(const Batch& batch) EXCLUDES(mutex_);
   /// The header of `oid` has been parsed: tells those who wait for the size only.
   void header_seen(const ObjectId& oid, uint64_t size_bytes) EXCLUDES(mutex_);
   std::vector<Waiter> forget_want(Kind kind, const ObjectId& oid) REQUIRES(mutex_);

@@ -28,7 +28,14 @@ SubprocessOptions child_options(const TransportContext& context) {
 
 StreamTransport::Dialer local_dialer(const RemoteUrl& remote, const TransportContext& context) {
   SubprocessOptions options = child_options(context);
-  options.argv = {"git", "upload-pack", "--", remote.path};
+  // Whoever may read the repository's files may have any of its objects; so may this child, whatever the repository's
+  // configuration allows to strangers. An ordinary work tree then needs no full download.
+  options.argv = {"git"};
+  for (const char* setting :
+       {"uploadpack.allowFilter=true", "uploadpack.allowAnySHA1InWant=true", "transfer.advertiseObjectInfo=true"}) {
+    options.argv.insert(options.argv.end(), {"-c", setting});
+  }
+  options.argv.insert(options.argv.end(), {"upload-pack", "--", remote.path});
   return [options](const Wakeup&) { return StreamConnection::spawn(options); };
 }
 

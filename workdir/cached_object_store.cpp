@@ -68,7 +68,7 @@ Ticket CachedObjectStore::size(const ObjectId& oid, std::span<const ObjectId> si
   for (size_t i = 0; i < siblings.size(); ++i) {
     if (!known[i] && siblings[i] != oid) unknown.push_back(siblings[i]);
   }
-  const auto id = fetcher_.fetch_size(oid, unknown, Clock::system().now() + timeout, std::move(done));
+  const auto id = fetcher_.fetch_size(oid, unknown, timeout, std::move(done));
   return std::make_shared<FetchTicket>(fetcher_, id);
 }
 
@@ -107,7 +107,7 @@ Ticket CachedObjectStore::read_or_fetch(const ObjectId& oid, uint64_t blob_bytes
 
 Ticket CachedObjectStore::fetch_and_read(const ObjectId& oid, uint64_t offset, size_t size, Duration timeout,
                                          Completion<ReadData> done) {
-  const auto id = fetcher_.fetch(oid, Lane::interactive, Clock::system().now() + timeout,
+  const auto id = fetcher_.fetch(oid, Lane::interactive, timeout,
                                  [this, oid, offset, size, done = std::move(done)](Result<uint64_t> stored) mutable {
                                    if (!stored) return done(fail(stored.error()));
                                    done(read_cached(oid, *stored, offset, size));

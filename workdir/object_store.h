@@ -28,7 +28,7 @@ class ObjectStore {
   /// The same for many: one optional an oid, in order.
   virtual std::vector<std::optional<uint64_t>> sizes_now(std::span<const ObjectId> oids) = 0;
 
-  /// The size, asked for if need be: by object-info where the server has it, else by fetching the blob (answered as
+  /// The size, asked for if need be (`timeout` is how long without progress, here and below): by object-info where the server has it, else by fetching the blob (answered as
   /// soon as its header has been seen). `siblings` are likely to be asked next and are resolved in the same batch. The
   /// size is persisted before `done` runs.
   [[nodiscard]] virtual Ticket size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration timeout,

@@ -22,7 +22,7 @@ ObjectId blob(int number) {
   const std::string content = content_of(number);
   return hash_object(ObjectType::blob, std::as_bytes(std::span(content)));
 }
-Deadline far() { return Clock::system().now() + seconds(30); }
+constexpr Duration far() { return seconds(30); }
 
 class MemorySink final : public BlobSink {
  public:
@@ -146,9 +146,9 @@ std::pair<ObjectFetcher::Done, Answer> answer() {
 
 class ObjectFetcherTest : public testing::Test {
  protected:
-  Answer fetch(int number, Lane lane = Lane::interactive, Deadline deadline = far()) {
+  Answer fetch(int number, Lane lane = Lane::interactive, Duration patience = far()) {
     auto [done, future] = answer();
-    last_id_ = fetcher_.fetch(blob(number), lane, deadline, std::move(done));
+    last_id_ = fetcher_.fetch(blob(number), lane, patience, std::move(done));
     return std::move(future);
   }
   Answer fetch_size(int number, std::vector<ObjectId> siblings = {}) {
@@ -254,7 +254,7 @@ TEST_F(ObjectFetcherTest, AReaderThatComesAfterACancelledRequestIsServed) {
 }
 
 TEST_F(ObjectFetcherTest, AWaiterGetsATimeoutAndTheNextReadTriesAgain) {
-  auto waiter = fetch(1, Lane::interactive, Clock::system().now() + milliseconds(20));
+  auto waiter = fetch(1, Lane::interactive, milliseconds(20));
   auto request = source_.next();
   EXPECT_EQ(waiter.get().error().code, ErrorCode::timeout);
   auto second = fetch(1);
@@ -262,6 +262,22 @@ TEST_F(ObjectFetcherTest, AWaiterGetsATimeoutAndTheNextReadTriesAgain) {
   again->deliver(1);
   EXPECT_TRUE(second.get());
   again->finish();
+}
+
+TEST_F(ObjectFetcherTest, ALargeFileMayTakeLongerThanThePatienceAsLongAsItArrives) {
+  auto waiter = fetch(1, Lane::interactive, milliseconds(600));
+  auto request = source_.next();
+  const std::string content = content_of(1);
+  ASSERT_TRUE(request->sink->begin_object(ObjectType::blob, content.size()));
+  const auto begun = Clock::system().now();
+  for (const char& c : content) {  // slowly, but it arrives: 120 ms a byte, 17 bytes
+    std::this_thread::sleep_for(milliseconds(120));
+    ASSERT_TRUE(request->sink->content(std::as_bytes(std::span(&c, 1))));
+  }
+  ASSERT_GT(Clock::system().now() - begun, milliseconds(600));
+  ASSERT_TRUE(request->sink->end_object(blob(1), 0, 0));
+  request->finish();
+  EXPECT_TRUE(waiter.get());
 }
 
 TEST_F(ObjectFetcherTest, TransientErrorsAreRetriedAndWhatArrivedIsNotAskedAgain) {
