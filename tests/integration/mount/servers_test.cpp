@@ -110,12 +110,13 @@ TEST_F(MountTest, ServersWithoutFiltersShallowOrVersion2StillMount) {
   struct Case {
     std::string name, remote, limitation;
   };
-  const std::vector<Case> cases = {{"no filter", server.url("plain.git"), "does not support filters"},
-                                   {"no filter over git", daemon.url("plain.git"), "does not support filters"},
-                                   {"no filter, path", (served() / "plain.git").string(), "does not support filters"},
-                                   {"version 0", server.url("old/repo.git"), "only protocol version 0"},
-                                   {"version 0, no filter", server.url("old/plain.git"), "only protocol version 0"},
-                                   {"dumb", server.url("dumb/repo.git"), "does not speak git's smart protocol"}};
+  const std::vector<Case> cases = {
+      {"no filter", server.url("plain.git"), "does not support filters"},
+      {"no filter over git", daemon.url("plain.git"), "does not support filters"},
+      {"no filter, path: we start its server ourselves", (served() / "plain.git").string(), ""},
+      {"version 0", server.url("old/repo.git"), "only protocol version 0"},
+      {"version 0, no filter", server.url("old/plain.git"), "only protocol version 0"},
+      {"dumb", server.url("dumb/repo.git"), "does not speak git's smart protocol"}};
   for (const auto& [name, remote, limitation] : cases) {
     SCOPED_TRACE(name);
     const auto mount = artifactfs_.mount(remote, name);

@@ -21,7 +21,7 @@ class LocalStore final : public Store {
     return fail(ErrorCode::unavailable, "no server");
   }
   std::optional<Snapshot> local_snapshot(const ObjectId&) override { return std::nullopt; }
-  std::shared_ptr<void> start_background(const Snapshot&, bool, RefsFunction) override { return nullptr; }
+  std::shared_ptr<void> start_background(const Snapshot&, bool, BackgroundListener) override { return nullptr; }
   TreeIndex& index() override { return index_; }
   BlobStore& blobs() override { std::abort(); }
   ObjectStore& objects() override { return objects_; }
