@@ -8,6 +8,7 @@
 #include "daemon/mount_holders.h"
 #include "daemon/mount_info.h"
 #include "daemon/mount_target.h"
+#include "workdir/gitdir.h"
 
 namespace artifactfs {
 
@@ -203,6 +204,7 @@ Result<void> MountTable::unmount_kept(const std::string& directory) {
   TRY_ASSIGN(const auto mounts, read_mount_info());
   const bool was_up = kept && kept->mounted;
   if (kept) record_unmounted(workspace, *kept);
+  TRY(detach_stale_mount(workspace / kProjectedObjectsName));
   if (mount_at(mounts, directory) != nullptr) {
     TRY(detach_stale_mount(directory));
     TRY_ASSIGN(const auto left, read_mount_info());

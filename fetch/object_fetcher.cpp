@@ -124,16 +124,26 @@ ObjectFetcher::WaiterId ObjectFetcher::fetch_size(const ObjectId& oid, std::span
     if (!stopping_) {
       const Kind kind = size_support_ == SizeSupport::no ? Kind::content : Kind::size;
       const WaiterId id = add_waiter(kind, oid, Lane::interactive, patience, true, std::move(done));
-      for (const auto& sibling : siblings) {
-        Want& want = wants(kind)[sibling];
-        want.prefetch = true;
-        if (want.batch == nullptr && want.waiters.empty()) enqueue(kind, sibling, want, Lane::nearby);
-      }
+      prefetch_nearby(kind, siblings);
       return id;
     }
   }
   done(shutting_down());
   return 0;
+}
+
+void ObjectFetcher::prefetch(std::span<const ObjectId> oids) {
+  MutexLock lock(mutex_);
+  if (!stopping_) prefetch_nearby(Kind::content, oids);
+}
+
+void ObjectFetcher::prefetch_nearby(Kind kind, std::span<const ObjectId> oids) {
+  for (const auto& oid : oids) {
+    auto [it, is_new] = wants(kind).try_emplace(oid);
+    Want& want = it->second;
+    want.prefetch = true;
+    if (want.batch == nullptr && (is_new || want.lane > Lane::nearby)) enqueue(kind, oid, want, Lane::nearby);
+  }
 }
 
 ObjectFetcher::WaiterId ObjectFetcher::add_waiter(Kind kind, const ObjectId& oid, Lane lane, Duration patience,

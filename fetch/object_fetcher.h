@@ -89,6 +89,9 @@ class ObjectFetcher {
   WaiterId fetch_size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration patience, Done done)
       EXCLUDES(mutex_);
 
+  /// Wants contents in the nearby lane that nobody waits for (yet).
+  void prefetch(std::span<const ObjectId> oids) EXCLUDES(mutex_);
+
   /// `done` gets ErrorCode::interrupted, unless it has run or is running. Unknown ids are ignored.
   void cancel(WaiterId id) EXCLUDES(mutex_);
 
@@ -157,6 +160,7 @@ class ObjectFetcher {
   std::deque<ObjectId>& queue(Kind kind, Lane lane) REQUIRES(mutex_) {
     return queues_[static_cast<size_t>(kind)][static_cast<size_t>(lane)];
   }
+  void prefetch_nearby(Kind kind, std::span<const ObjectId> oids) REQUIRES(mutex_);
   WaiterId add_waiter(Kind kind, const ObjectId& oid, Lane lane, Duration patience, bool header_suffices, Done done)
       REQUIRES(mutex_);
   void enqueue(Kind kind, const ObjectId& oid, Want& want, Lane lane, bool at_front = false) REQUIRES(mutex_);

@@ -115,6 +115,8 @@ Ticket CachedObjectStore::fetch_and_read(const ObjectId& oid, uint64_t offset, s
   return std::make_shared<FetchTicket>(fetcher_, id);
 }
 
+void CachedObjectStore::prefetch(std::span<const ObjectId> oids) { fetcher_.prefetch(blobs_.missing(oids)); }
+
 bool CachedObjectStore::is_cached(const ObjectId& oid) { return blobs_.find(oid).has_value(); }
 
 }  // namespace artifactfs

@@ -45,6 +45,7 @@ class CachedObjectStore final : public ObjectStore {
   Ticket size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration timeout,
               Completion<uint64_t> done) override;
   Ticket read(const ObjectId& oid, uint64_t offset, size_t size, Duration timeout, Completion<ReadData> done) override;
+  void prefetch(std::span<const ObjectId> oids) override;
   bool is_cached(const ObjectId& oid) override;
 
  private:

@@ -28,15 +28,18 @@ class ObjectStore {
   /// The same for many: one optional an oid, in order.
   virtual std::vector<std::optional<uint64_t>> sizes_now(std::span<const ObjectId> oids) = 0;
 
-  /// The size, asked for if need be (`timeout` is how long without progress, here and below): by object-info where the server has it, else by fetching the blob (answered as
-  /// soon as its header has been seen). `siblings` are likely to be asked next and are resolved in the same batch. The
-  /// size is persisted before `done` runs.
+  /// The size, asked for if need be (`timeout` is how long without progress, here and below): by object-info where the
+  /// server has it, else by fetching the blob (answered as soon as its header has been seen). `siblings` are likely to
+  /// be asked next and are resolved in the same batch. The size is persisted before `done` runs.
   [[nodiscard]] virtual Ticket size(const ObjectId& oid, std::span<const ObjectId> siblings, Duration timeout,
                                     Completion<uint64_t> done) = 0;
 
   /// Up to `size` bytes at `offset` of the content.
   [[nodiscard]] virtual Ticket read(const ObjectId& oid, uint64_t offset, size_t size, Duration timeout,
                                     Completion<ReadData> done) = 0;
+
+  /// Says that these contents will be read soon, in this order. A hint: it may be ignored.
+  virtual void prefetch(std::span<const ObjectId> oids) { (void)oids; }
 
   /// True when the content is in the BlobStore.
   virtual bool is_cached(const ObjectId& oid) = 0;

@@ -15,6 +15,10 @@ namespace artifactfs {
 
 namespace {
 
+// After so many files read in the order of the listing somebody is taken to want them all; so many are fetched ahead.
+constexpr size_t kScanAfter = 4;
+constexpr size_t kScanAhead = 1000;
+
 constexpr InodeNumber kFirstDirectory = kRootInode + 1;
 constexpr size_t kDirectories = 256;
 constexpr InodeNumber kFirstFile = 1024;
@@ -282,6 +286,7 @@ Ticket ProjectedObjects::read(InodeNumber inode, uint64_t offset, size_t size, C
     done(fail(no_such_file()));
     return nullptr;
   }
+  note_read(*position);
   auto answered = std::make_shared<std::atomic<bool>>(false);
   auto reading = std::make_shared<Reading>(store_, oids_[*position], offset, size, fetch_timeout_,
                                            [done = std::move(done), answered](Result<ReadData> data) mutable {
@@ -290,6 +295,24 @@ Ticket ProjectedObjects::read(InodeNumber inode, uint64_t offset, size_t size, C
                                            });
   reading->start();
   return *answered ? nullptr : reading;
+}
+
+void ProjectedObjects::note_read(size_t position) {
+  std::span<const ObjectId> ahead;
+  {
+    MutexLock lock(mutex_);
+    if (position == last_read_) return;
+    run_ = position == last_read_ + 1 ? run_ + 1 : 0;
+    last_read_ = position;
+    if (run_ == 0) prefetched_until_ = 0;
+    if (run_ < kScanAfter || position + kScanAhead / 2 < prefetched_until_) return;
+    const size_t begin = std::max(prefetched_until_, position + 1);
+    const size_t end = std::min(position + kScanAhead, oids_.size());
+    if (begin >= end) return;
+    prefetched_until_ = end;
+    ahead = std::span(oids_).subspan(begin, end - begin);
+  }
+  store_.prefetch(ahead);
 }
 
 Ticket ProjectedObjects::readlink(InodeNumber, Completion<std::string> done) {

@@ -7,7 +7,8 @@
 // from then on the size is known and true.
 //
 // Inodes: the root, 256 directories, then the files by position in the sorted oids; nothing is kept per inode.
-// Thread-safe: constant after construction.
+// Whoever reads them one after another (fsck, `repack -a -d`) is noticed, and what comes next is fetched in batches.
+// Thread-safe.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/subprocess.h"
 #include "cache/tree_index.h"
 #include "workdir/filesystem.h"
@@ -46,11 +48,18 @@ class ProjectedObjects final : public Filesystem {
   Attributes file_attributes(size_t position, std::optional<uint64_t> blob_bytes) const;
   Attributes directory_attributes(InodeNumber inode) const;
   std::optional<size_t> position_of(InodeNumber inode) const;
+  /// Notices a scan and prefetches ahead of it.
+  void note_read(size_t position) EXCLUDES(mutex_);
 
   ObjectStore& store_;
   std::vector<ObjectId> oids_;  // sorted, each once: 20 bytes a blob
   const UserIds owner_;
   const Duration fetch_timeout_;
+
+  Mutex mutex_;
+  size_t last_read_ GUARDED_BY(mutex_) = 0;
+  size_t run_ GUARDED_BY(mutex_) = 0;               // files read one after another, in the order of the listing
+  size_t prefetched_until_ GUARDED_BY(mutex_) = 0;  // in this run
 };
 
 /// The oids of all files and symlinks below `tree`.
