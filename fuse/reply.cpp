@@ -203,6 +203,14 @@ void Reply::statistics(const FilesystemStats& stats) {
   answer([&](fuse_req_t request) { fuse_reply_statfs(request, &result); });
 }
 
+void Reply::written(size_t size) {
+  answer([&](fuse_req_t request) { fuse_reply_write(request, size); });
+}
+
+void Reply::position(uint64_t offset) {
+  answer([&](fuse_req_t request) { fuse_reply_lseek(request, static_cast<off_t>(offset)); });
+}
+
 void Reply::nothing() {
   answer([](fuse_req_t request) { fuse_reply_none(request); });
 }
@@ -214,6 +222,7 @@ struct stat to_stat(const Attributes& attributes) {
   stat.st_nlink = attributes.links;
   stat.st_uid = attributes.uid;
   stat.st_gid = attributes.gid;
+  stat.st_rdev = attributes.device;
   stat.st_size = static_cast<off_t>(attributes.size_bytes);
   stat.st_blocks = static_cast<blkcnt_t>(attributes.blocks);
   stat.st_blksize = kBlockBytes;

@@ -111,6 +111,10 @@ class Reply {
   /// getxattr and listxattr: the size when `room` is 0, ERANGE when it is too small, else the bytes.
   void attribute_value(std::span<const char> value, size_t room);
   void statistics(const FilesystemStats& stats);
+  /// write and copy_file_range: how much was.
+  void written(size_t size);
+  /// lseek.
+  void position(uint64_t offset);
   /// FORGET wants no answer.
   void nothing();
 

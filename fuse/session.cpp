@@ -20,6 +20,7 @@
 #include "fuse/invalidator.h"
 #include "fuse/mount_point.h"
 #include "fuse/operations.h"
+#include "fuse/raw_request.h"
 
 namespace artifactfs {
 
@@ -189,6 +190,8 @@ void KernelSession::serve() {
     if (size == -EINTR || size == -EAGAIN) continue;
     if (size <= 0) break;
     requests_.fetch_add(1, std::memory_order_relaxed);
+    const RawRequest raw({static_cast<const std::byte*>(request.buffer.mem), static_cast<size_t>(size)});
+    if (raw.answer_tmpfile(fuse_session_fd(session_.get()), connection_.filesystem)) continue;
     fuse_session_process_buf(session_.get(), &request.buffer);
   }
   bool last;
