@@ -38,8 +38,12 @@ Result<UserIds> owner_of(const control::MountOptions& options) {
 }
 
 WorkdirOptions workdir_options(const MountPlan& plan) {
-  return {plan.workspace, plan.record.directory, plan.owner, plan.record.options.fetch_timeout,
-          plan.record.options.prefetch};
+  return {plan.workspace,
+          plan.record.directory,
+          plan.owner,
+          plan.record.options.fetch_timeout,
+          plan.record.options.prefetch,
+          plan.record.options.read_only};
 }
 
 std::string shown_ref(const MountRecord& record) {
@@ -162,7 +166,7 @@ Result<void> MountedTree::build(const MountPlan& plan, StoreTable& stores, const
   log::debug("'{}': the workdir is there", record_.directory);
   FuseOptions options;
   options.source = plan.record.remote;
-  options.read_only = true;  // whatever was asked: there is no overlay yet to take writes
+  options.read_only = record_.options.read_only;
   options.allow_other = record_.options.allow_other;
   options.extra = record_.options.extra;
   TRY_ASSIGN(session_, rooms.mount_session(record_.directory, options, *workdir_, std::move(on_end)));
