@@ -271,6 +271,7 @@ Result<void> WritableWorkdir::setxattr(InodeNumber inode, std::string_view name,
   const std::string sentence = "cannot set attribute '" + std::string(name) + "'";
   if (name.starts_with(kOurPrefix)) return fail(ErrorCode::permission_denied, sentence, "it belongs to the mount");
   if (!name.starts_with(kUserPrefix)) return fail(ErrorCode::not_supported, sentence, "only user.* is supported");
+  if (name == kUserPrefix) return fail(ErrorCode::invalid_argument, sentence, "it needs a name");
   if (name.size() > kNameMaxBytes) return fail(ErrorCode::out_of_range, sentence, "the name is too long");
   return tree_->set_xattr(inode, name, value, mode);
 }

@@ -89,7 +89,7 @@ TEST_F(SettingsTest, WritingAsksForNoCapabilities) {  // HANDLE_KILLPRIV_V2
   mount({.source = "test", .read_only = false});
   const int fd = ::open(path("file").c_str(), O_WRONLY | O_CLOEXEC);
   ASSERT_GE(fd, 0);
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(-1, ::pwrite(fd, "y", 1, i));  // there is no write operation yet
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(-1, ::pwrite(fd, "y", 1, i));  // a FakeFilesystem refuses it
   ::close(fd);
   EXPECT_LE(filesystem_.counts().capability_queries, 1u);  // once an inode, not once a write
 }
