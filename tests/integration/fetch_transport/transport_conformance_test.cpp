@@ -223,7 +223,12 @@ TEST_P(TransportConformance, MissingRepositoryIsNotFound) {
 TEST_P(TransportConformance, UnknownObjectLeavesTheTransportUsable) {
   const auto transport = remotes_.transport("small.git");
   const std::string answer = ask(*transport, fetch_command("1234567890123456789012345678901234567890"));
-  EXPECT_THAT(answer, HasSubstr("not our ref"));
+  if (GetParam() == RemoteKind::git) {
+    // git daemon's child closes its socket with our last bytes unread; the reset can overtake its words.
+    EXPECT_THAT(answer, testing::AnyOf(HasSubstr("not our ref"), HasSubstr("closed the connection")));
+  } else {
+    EXPECT_THAT(answer, HasSubstr("not our ref"));
+  }
   EXPECT_THAT(ask(*transport, ls_refs_command()), HasSubstr("refs/heads/main"));
 }
 
