@@ -102,9 +102,14 @@ std::string config_text(const GitdirSpec& spec) {
       "[remote \"origin\"]\n\turl = " +
       config_value(spec.remote_url) +
       "\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\tpromisor = true\n\tpartialclonefilter = blob:none\n";
-  out += "[core]\n\tfsmonitor = " +
-         config_value(fsmonitor_config_value(spec.directory.parent_path() / kFsmonitorLinkName)) +
-         "\n\tfsmonitorHookVersion = 2\n\tuntrackedCache = true\n";
+  out +=
+      "[core]\n\tfsmonitor = " + config_value(program_config_value(spec.directory.parent_path() / kFsmonitorLinkName)) +
+      "\n\tfsmonitorHookVersion = 2\n\tuntrackedCache = true\n";
+  // For this URL only, and beside the user's own helpers. "!": run as it stands, not as `git credential-<name>`.
+  if (spec.remote_url.starts_with("http://") || spec.remote_url.starts_with("https://")) {
+    out += "[credential " + config_value(spec.remote_url) + "]\n\thelper = " +
+           config_value("!" + program_config_value(spec.directory.parent_path() / kCredentialLinkName)) + "\n";
+  }
   if (!spec.branch.empty() && !spec.upstream_branch.empty()) {
     out += "[branch " + config_value(spec.branch) +
            "]\n\tremote = origin\n\tmerge = " + config_value("refs/heads/" + spec.upstream_branch) + "\n";
@@ -131,7 +136,7 @@ std::string read_or_empty(const std::filesystem::path& path) { return read_file(
 
 }  // namespace
 
-std::string fsmonitor_config_value(const std::filesystem::path& program) {
+std::string program_config_value(const std::filesystem::path& program) {
   const std::string path = program.string();
   // run-command.c, prepare_shell_cmd(): a command without any of these is not given to a shell.
   if (path.find_first_of("|&;<>()$`\\\"' \t\n*?[#~=%") == std::string::npos) return path;
