@@ -1,5 +1,4 @@
-// FsmonitorServer: answers git's fsmonitor hook for one mount (base/fsmonitor_protocol.h), on a thread of its own, so
-// that a client that stalls holds up nobody but itself.
+// FsmonitorServer: answers git's fsmonitor hook for one mount (base/fsmonitor_protocol.h), on a thread of its own.
 //
 // Owned by whoever owns the mount; destroyed before it. Never looks at the mount.
 #pragma once
@@ -12,12 +11,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/subprocess.h"
-#include "base/unique_fd.h"
+#include "daemon/owner_socket.h"
 #include "workdir/changed_paths.h"
 
 namespace artifactfs {
@@ -39,26 +37,17 @@ class FsmonitorServer {
 
   /// A socket left behind by an earlier daemon is replaced.
   static Result<std::unique_ptr<FsmonitorServer>> start(const FsmonitorMount& mount, ChangeSource source);
-  /// Removes the socket and joins.
-  ~FsmonitorServer();
-  FsmonitorServer(const FsmonitorServer&) = delete;
-  FsmonitorServer& operator=(const FsmonitorServer&) = delete;
 
  private:
-  FsmonitorServer(const FsmonitorMount& mount, ChangeSource source, UniqueFd directory, UniqueFd listener,
-                  UniqueFd stop);
-  void serve();
-  void answer(int client);
-  std::string body_for(std::string_view token);
-  /// False when `deadline` passed or the server is to stop.
-  bool wait_for(int fd, short events, Deadline deadline) const;
-  bool send(int client, std::string_view bytes, Deadline deadline) const;
+  FsmonitorServer(const FsmonitorMount& mount, ChangeSource source) : mount_(mount), source_(std::move(source)) {}
+  std::string answer(std::string_view token) const;
+  /// Appends what is for git; nothing when the hook is to answer for us.
+  void append_body(std::string& reply, std::string_view token) const;
 
   // Constant after construction.
   const FsmonitorMount mount_;
   const ChangeSource source_;
-  const UniqueFd directory_, listener_, stop_;
-  std::thread thread_;
+  std::unique_ptr<OwnerSocket> socket_;  // last: its thread uses the others
 };
 
 }  // namespace artifactfs

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/unique_fd.h"
+#include "daemon/credential_server.h"
 #include "daemon/fsmonitor_server.h"
 #include "daemon/mount_target.h"
 #include "workdir/base_index_stats.h"
@@ -25,24 +26,25 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kHookProgram = "artifactfs-fsmonitor";
+constexpr std::string_view kCredentialProgram = "artifactfs-credential";
 
-// The hook is installed beside the daemon.
-Result<fs::path> hook_program() {
+// The programs that git runs are installed beside the daemon.
+Result<fs::path> program_beside(std::string_view name) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path hook = self.parent_path() / kHookProgram;
-  if (error || ::access(hook.c_str(), X_OK) != 0) {
-    return fail(ErrorCode::not_found, "cannot find '" + std::string(kHookProgram) + "'",
+  const fs::path program = self.parent_path() / name;
+  if (error || ::access(program.c_str(), X_OK) != 0) {
+    return fail(ErrorCode::not_found, "cannot find '" + std::string(name) + "'",
                 "it should be beside '" + self.string() + "'");
   }
-  return hook;
+  return program;
 }
 
-// The link that core.fsmonitor names is made anew at each mount: the program may have moved with an upgrade.
-Result<void> link_hook(const fs::path& link, const UserIds& owner) {
-  TRY_ASSIGN(const fs::path hook, hook_program());
+// The links that the configuration names are made anew at each mount: the programs may have moved with an upgrade.
+Result<void> link_program(std::string_view name, const fs::path& link, const UserIds& owner) {
+  TRY_ASSIGN(const fs::path program, program_beside(name));
   ::unlink(link.c_str());
-  if (::symlink(hook.c_str(), link.c_str()) != 0) return fail_errno(errno, "cannot create '" + link.string() + "'");
+  if (::symlink(program.c_str(), link.c_str()) != 0) return fail_errno(errno, "cannot create '" + link.string() + "'");
   return give_to(link, owner);
 }
 
@@ -70,7 +72,11 @@ class MountGitServices final : public GitServices {
 
   Result<void> start(const MountSession& mount_session) {
     const fs::path& workspace = spec_.workdir.directory;
-    TRY(link_hook(workspace / kFsmonitorLinkName, spec_.workdir.owner));
+    TRY(link_program(kHookProgram, workspace / kFsmonitorLinkName, spec_.workdir.owner));
+    if (has_credentials(store_.remote())) {
+      TRY(link_program(kCredentialProgram, workspace / kCredentialLinkName, spec_.workdir.owner));
+      TRY_ASSIGN(credentials_, start_credential_server(workspace, spec_.workdir.owner, store_));
+    }
     TRY(project_objects(workspace / kProjectedObjectsName, mount_session));
     if (spec_.is_new) TRY(write_index());
     return {};
@@ -137,6 +143,7 @@ class MountGitServices final : public GitServices {
   std::optional<ProjectedObjects> objects_;
   std::unique_ptr<FuseSession> objects_session_;
   std::unique_ptr<FsmonitorServer> fsmonitor_;
+  std::unique_ptr<OwnerSocket> credentials_;
 
   Mutex mutex_;
   std::string token_ GUARDED_BY(mutex_);

@@ -48,6 +48,16 @@ std::optional<Credential> parse_answer(std::string_view answer) {
 
 }  // namespace
 
+CredentialQuestion credential_question(const RemoteUrl& remote) {
+  CredentialQuestion question;
+  question.protocol = remote.scheme == RemoteScheme::https ? "https" : "http";
+  question.host = remote.host.find(':') == std::string::npos ? remote.host : "[" + remote.host + "]";
+  if (remote.port != 0) question.host += ":" + std::to_string(remote.port);
+  question.path = percent_decode(remote.path.starts_with('/') ? remote.path.substr(1) : remote.path);
+  if (remote.credentials) question.username = remote.credentials->username;
+  return question;
+}
+
 Result<std::string> CredentialHelper::run(std::string_view verb, const std::string& input, std::chrono::seconds timeout,
                                           const CancelCheck& cancelled) const {
   const std::string sentence = "cannot run 'git credential " + std::string(verb) + "'";
@@ -165,6 +175,13 @@ void Authenticator::give_up(uint64_t generation) {
   ++current_.generation;
   lock.unlock();
   if (tell_helper) helper_.reject(question_, refused);
+}
+
+void Authenticator::forget(const Credential& refused) {
+  MutexLock lock(mutex_);
+  if (current_.credential != refused) return;
+  current_.credential.reset();
+  ++current_.generation;
 }
 
 void Authenticator::succeeded(uint64_t generation) {

@@ -21,10 +21,8 @@ struct CredentialQuestion {
   std::string username;  // empty: any
 };
 
-struct Credential {
-  std::string username;
-  std::string password;
-};
+/// The question for an http(s) remote.
+CredentialQuestion credential_question(const RemoteUrl& remote);
 
 using CancelCheck = std::function<bool()>;
 
@@ -69,6 +67,8 @@ class Authenticator {
   Result<Current> after_refusal(uint64_t generation, const CancelCheck& cancelled);
   /// Also what after_refusal() returned was refused: the helpers are told, and it is forgotten.
   void give_up(uint64_t generation);
+  /// Somebody else was refused with `refused` and has told the helpers: forgotten, if it is what we have.
+  void forget(const Credential& refused);
   /// The server accepted `generation`; the first time, the helpers are told.
   void succeeded(uint64_t generation);
 

@@ -30,16 +30,6 @@ bool same_server(const RemoteUrl& a, const RemoteUrl& b) {
   return a.scheme == b.scheme && lower(a.host) == lower(b.host) && effective_port(a) == effective_port(b);
 }
 
-CredentialQuestion question_for(const RemoteUrl& url) {
-  CredentialQuestion question;
-  question.protocol = url.scheme == RemoteScheme::https ? "https" : "http";
-  question.host = url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]";
-  if (url.port != 0) question.host += ":" + std::to_string(url.port);
-  question.path = percent_decode(url.path.starts_with('/') ? url.path.substr(1) : url.path);
-  if (url.credentials) question.username = url.credentials->username;
-  return question;
-}
-
 std::optional<Credential> credential_in(const RemoteUrl& url) {
   if (!url.credentials || !url.credentials->password) return std::nullopt;
   return Credential{url.credentials->username, *url.credentials->password};
@@ -77,7 +67,11 @@ Result<std::unique_ptr<Transport>> HttpTransport::make(const RemoteUrl& remote, 
 }
 
 HttpTransport::HttpTransport(const RemoteUrl& remote, GitConfig config, const TransportContext& context)
-    : context_(context), config_(std::move(config)), shown_url_(remote.display()) {}
+    : context_(context),
+      config_(std::move(config)),
+      shown_url_(remote.display()),
+      own_authenticator_(
+          std::make_shared<Authenticator>(context_, credential_question(remote), credential_in(remote))) {}
 
 HttpTransport::~HttpTransport() { shutdown(); }
 
@@ -89,16 +83,20 @@ Result<HttpTransport::EndpointPtr> HttpTransport::make_endpoint(const RemoteUrl&
   endpoint->base = base_of(url);
   endpoint->settings = config_.http_settings(endpoint->base);
   if (other_server) endpoint->settings.extra_headers = endpoint->settings.url_headers;
-  endpoint->authenticator = moved_from != nullptr && !other_server
-                                ? moved_from->authenticator
-                                : std::make_shared<Authenticator>(context_, question_for(url), credential_in(url));
+  if (moved_from == nullptr) {
+    endpoint->authenticator = own_authenticator_;
+  } else if (!other_server) {
+    endpoint->authenticator = moved_from->authenticator;
+  } else {
+    endpoint->authenticator = std::make_shared<Authenticator>(context_, credential_question(url), credential_in(url));
+  }
   TRY_ASSIGN(endpoint->ca_info, open_if_named(endpoint->settings.ssl_ca_info, context_));
   TRY_ASSIGN(endpoint->client_cert, open_if_named(endpoint->settings.ssl_cert, context_));
   TRY_ASSIGN(endpoint->client_key, open_if_named(endpoint->settings.ssl_key, context_));
   // As git: a cookie file or a netrc that is not there is no error.
   const std::string home = environment_value(context_.environment, "HOME").value_or("");
   for (const auto& [path, file] : {std::pair(endpoint->settings.cookie_file, &endpoint->cookies),
-                            std::pair(home.empty() ? "" : home + "/.netrc", &endpoint->netrc)}) {
+                                   std::pair(home.empty() ? "" : home + "/.netrc", &endpoint->netrc)}) {
     if (path.empty() || ::access(path.c_str(), F_OK) != 0) continue;
     if (auto opened = open_if_named(path, context_)) *file = std::move(*opened);
   }

@@ -38,6 +38,8 @@ class HttpTransport final : public Transport {
   void shutdown() noexcept override;
   TransportStats stats() const override;
   TimePoint not_before() const override;
+  std::optional<Credential> credential() const override { return own_authenticator_->current().credential; }
+  void forget_credential(const Credential& refused) override { own_authenticator_->forget(refused); }
 
  private:
   friend class HttpResponse;
@@ -81,6 +83,7 @@ class HttpTransport final : public Transport {
   const TransportContext context_;
   const GitConfig config_;
   const std::string shown_url_;
+  const std::shared_ptr<Authenticator> own_authenticator_;  // of the user's own URL
   TransportCounters counters_;
   std::atomic<long> auth_schemes_{CURLAUTH_BASIC};  // what credentials are sent by
   mutable Mutex mutex_;

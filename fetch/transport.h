@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -41,6 +42,13 @@ struct TransportStats {
   uint64_t connections = 0;
 };
 
+/// What basic authentication wants. A secret: never logged, shown or stored.
+struct Credential {
+  std::string username;
+  std::string password;
+  friend bool operator==(const Credential&, const Credential&) = default;
+};
+
 class Transport {
  public:
   static constexpr std::chrono::seconds kConnectTimeout{30};
@@ -66,6 +74,12 @@ class Transport {
 
   /// The server's latest wish (Retry-After) not to be asked again before; in the past when it has none.
   virtual TimePoint not_before() const { return {}; }
+
+  /// What the remote's own server (not one that it redirects to) is asked with now, from the URL or git's credential
+  /// helpers; nullopt when there is none or the transport knows none. Asks nobody.
+  virtual std::optional<Credential> credential() const { return std::nullopt; }
+  /// Somebody was refused with `refused`: if it is credential(), it is forgotten.
+  virtual void forget_credential(const Credential& /*refused*/) {}
 };
 
 /// What a transport needs to know of the user on whose behalf it works.

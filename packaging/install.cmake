@@ -1,7 +1,8 @@
 # Where things are installed; included from the top CMakeLists.txt.
 install(TARGETS artifactfs RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # Started by `artifactfs` and by git, not by people.
-install(TARGETS artifactfs-daemon artifactfs-fsmonitor RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/artifactfs)
+install(TARGETS artifactfs-daemon artifactfs-fsmonitor artifactfs-credential
+  RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/artifactfs)
 
 install(FILES packaging/man/artifactfs.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 

@@ -1,10 +1,14 @@
 #include "workdir/base_workdir.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include "workdir/unsaved_work.h"
+#include "workdir/writable_workdir.h"
 
 namespace artifactfs {
 
@@ -141,6 +145,15 @@ WorkdirStatus BaseWorkdir::status() {
   status.files = entries_;
   status.blocked_readers = base_.blocked_readers();
   return status;
+}
+
+Result<std::vector<std::string>> BaseWorkdir::unsaved_work() {
+  const auto& options = life_.options();
+  if (::access((options.directory / "overlay.db").c_str(), F_OK) != 0) {
+    return all_unsaved_work(life_.git_directory(), options.owner, nullptr);
+  }
+  TRY_ASSIGN(const auto writable, WritableWorkdir::open(life_.shared_store(), life_.snapshot(), options));
+  return writable->unsaved_work();
 }
 
 }  // namespace artifactfs

@@ -29,7 +29,8 @@ class BaseWorkdir final : public Workdir {
 
   WorkdirStatus status() override;
   std::filesystem::path git_directory() const override { return life_.git_directory(); }
-  Result<std::vector<std::string>> unsaved_work() override { return life_.unsaved_work(); }
+  /// Also of the overlay that an earlier, writable mount may have left.
+  Result<std::vector<std::string>> unsaved_work() override;
   /// Nothing ever changes: one token says it all.
   Result<ChangedPaths> changes_since(std::string_view token) override;
   void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) override {

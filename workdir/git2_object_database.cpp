@@ -22,16 +22,35 @@ git_oid to_git2(const ObjectId& oid) {
   return out;
 }
 
+void initialize() {
+  static std::once_flag initialized;
+  std::call_once(initialized, [] { git_libgit2_init(); });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Git2ObjectDatabase>> Git2ObjectDatabase::open(const std::filesystem::path& objects) {
-  static std::once_flag initialized;
-  std::call_once(initialized, [] { git_libgit2_init(); });
+  initialize();
   git_odb* odb = nullptr;
   if (git_odb_open(&odb, objects.c_str()) != 0) {
     return fail(git2_error("cannot open the object directory '" + objects.string() + "'"));
   }
   return std::unique_ptr<Git2ObjectDatabase>(new Git2ObjectDatabase(odb));
+}
+
+Result<std::unique_ptr<Git2ObjectDatabase>> Git2ObjectDatabase::open_exactly(
+    std::span<const std::filesystem::path> directories) {
+  initialize();
+  git_odb* odb = nullptr;
+  if (git_odb_new(&odb) != 0) return fail(git2_error("cannot make an object database"));
+  auto database = std::unique_ptr<Git2ObjectDatabase>(new Git2ObjectDatabase(odb));
+  for (const auto& directory : directories) {
+    // Unlike git_odb_open, this does not read objects/info/alternates.
+    if (git_odb_add_disk_alternate(odb, directory.c_str()) != 0) {
+      return fail(git2_error("cannot open the object directory '" + directory.string() + "'"));
+    }
+  }
+  return database;
 }
 
 Git2ObjectDatabase::~Git2ObjectDatabase() { git_odb_free(odb_); }

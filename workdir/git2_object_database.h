@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -24,6 +25,8 @@ class Git2ObjectDatabase {
  public:
   /// `objects`: an "objects" directory. Packs that appear later are found.
   static Result<std::unique_ptr<Git2ObjectDatabase>> open(const std::filesystem::path& objects);
+  /// These directories and no alternates that they name.
+  static Result<std::unique_ptr<Git2ObjectDatabase>> open_exactly(std::span<const std::filesystem::path> directories);
   ~Git2ObjectDatabase();
   Git2ObjectDatabase(const Git2ObjectDatabase&) = delete;
   Git2ObjectDatabase& operator=(const Git2ObjectDatabase&) = delete;

@@ -10,13 +10,13 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "workdir/committed_trees.h"
+#include "workdir/gitdir_command.h"
 #include "workdir/lock_file.h"
 
 namespace artifactfs {
 
 namespace {
-
-constexpr auto kGitTimeout = std::chrono::seconds(60);
 
 struct PackedRef {
   ObjectId oid;
@@ -102,9 +102,14 @@ std::string config_text(const GitdirSpec& spec) {
       "[remote \"origin\"]\n\turl = " +
       config_value(spec.remote_url) +
       "\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n\tpromisor = true\n\tpartialclonefilter = blob:none\n";
-  out += "[core]\n\tfsmonitor = " +
-         config_value(fsmonitor_config_value(spec.directory.parent_path() / kFsmonitorLinkName)) +
-         "\n\tfsmonitorHookVersion = 2\n\tuntrackedCache = true\n";
+  out +=
+      "[core]\n\tfsmonitor = " + config_value(program_config_value(spec.directory.parent_path() / kFsmonitorLinkName)) +
+      "\n\tfsmonitorHookVersion = 2\n\tuntrackedCache = true\n";
+  // For this URL only, and beside the user's own helpers. "!": run as it stands, not as `git credential-<name>`.
+  if (spec.remote_url.starts_with("http://") || spec.remote_url.starts_with("https://")) {
+    out += "[credential " + config_value(spec.remote_url) + "]\n\thelper = " +
+           config_value("!" + program_config_value(spec.directory.parent_path() / kCredentialLinkName)) + "\n";
+  }
   if (!spec.branch.empty() && !spec.upstream_branch.empty()) {
     out += "[branch " + config_value(spec.branch) +
            "]\n\tremote = origin\n\tmerge = " + config_value("refs/heads/" + spec.upstream_branch) + "\n";
@@ -131,7 +136,7 @@ std::string read_or_empty(const std::filesystem::path& path) { return read_file(
 
 }  // namespace
 
-std::string fsmonitor_config_value(const std::filesystem::path& program) {
+std::string program_config_value(const std::filesystem::path& program) {
   const std::string path = program.string();
   // run-command.c, prepare_shell_cmd(): a command without any of these is not given to a shell.
   if (path.find_first_of("|&;<>()$`\\\"' \t\n*?[#~=%") == std::string::npos) return path;
@@ -196,29 +201,21 @@ Result<void> add_remote_refs(const std::filesystem::path& directory, const UserI
 }
 
 Result<std::vector<std::string>> unpushed_work(const std::filesystem::path& directory, const UserIds& owner) {
-  SubprocessOptions options;
-  options.environment = {
-      "PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "GIT_NO_LAZY_FETCH=1", "GIT_CONFIG_NOSYSTEM=1",
-      "GIT_CONFIG_GLOBAL=/dev/null",       "HOME=/"};
-  options.user = owner;
-  options.argv = {
-      "git", "--git-dir=" + directory.string(), "-c", "remote.origin.promisor=false", "-c", "safe.directory=*"};
-  auto run = [&](std::vector<std::string> arguments) {
-    SubprocessOptions all = options;
-    all.argv.insert(all.argv.end(), arguments.begin(), arguments.end());
-    return run_subprocess(all, {}, Clock::system().now() + kGitTimeout);
+  const auto run = [&](std::vector<std::string> arguments) {
+    return run_in_gitdir({directory, owner, std::move(arguments), {}, {}});
   };
   const std::string sentence = "cannot look for unpushed work in '" + directory.string() + "'";
   std::vector<std::string> found;
 
   TRY_ASSIGN(const auto branches, run({"for-each-ref", "--format=%(refname)", "refs/heads", "refs/stash"}));
   if (branches.status != 0) return fail(ErrorCode::io, sentence, branches.err);
-  std::vector<std::string> names = {"HEAD"};
+  std::vector<std::string> names;
   std::istringstream lines(branches.out);
   for (std::string line; std::getline(lines, line);) names.push_back(line);
   std::set<std::string> reported;
-  // HEAD last: when it is on a branch, the branch has reported the same commits.
-  std::ranges::rotate(names, names.begin() + 1);
+  // Last: when HEAD is on a branch, the branch has reported the same commits.
+  TRY_ASSIGN(const auto head, head_commit(directory, owner));
+  if (head) names.emplace_back("HEAD");
   for (const auto& name : names) {
     TRY_ASSIGN(const auto list, run({"rev-list", name, "--not", "--remotes", "--tags"}));
     if (list.status != 0) return fail(ErrorCode::io, sentence, list.err);

@@ -19,8 +19,9 @@
 namespace artifactfs {
 
 /// What lies beside the gitdir in the workspace (mounts/<mount-id>) for git's use.
-inline constexpr std::string_view kFsmonitorLinkName = "fsmonitor";   // core.fsmonitor: a link to the hook
-inline constexpr std::string_view kProjectedObjectsName = "objects";  // the second alternate: a mount point
+inline constexpr std::string_view kFsmonitorLinkName = "fsmonitor";    // core.fsmonitor: a link to the hook
+inline constexpr std::string_view kCredentialLinkName = "credential";  // credential.<remote>.helper: a link to it
+inline constexpr std::string_view kProjectedObjectsName = "objects";   // the second alternate: a mount point
 
 struct GitdirSpec {
   std::filesystem::path directory;
@@ -32,8 +33,9 @@ struct GitdirSpec {
   UserIds owner;
 };
 
-/// The value of core.fsmonitor that runs `program` (a path): git gives it to a shell when it has special characters.
-std::string fsmonitor_config_value(const std::filesystem::path& program);
+/// `program` (a path) as a command line for git's configuration: git gives it to a shell when it has special
+/// characters.
+std::string program_config_value(const std::filesystem::path& program);
 
 /// Makes the gitdir. A half-made one from an earlier crash is made anew (HEAD is written last).
 Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remote_refs,

@@ -61,6 +61,7 @@ class OverlayState {
   const Directory* directory(InodeNumber inode) const;
   const Dentry* dentry(InodeNumber parent, std::string_view name) const;
   const std::unordered_map<InodeNumber, Node>& nodes() const { return nodes_; }
+  const std::unordered_map<InodeNumber, Directory>& directories() const { return directories_; }
 
   void apply(const OverlayEdit& edit);
   void put_inode(InodeNumber inode, InodeRow row);

@@ -402,6 +402,36 @@ std::optional<std::string> OverlayTree::path_of_directory(InodeNumber inode) {
   return path;
 }
 
+std::unordered_set<InodeNumber> OverlayTree::changed_directories() {
+  constexpr size_t kInodesAtOnce = 256;  // under one hold of the lock
+  std::unordered_set<InodeNumber> changed;
+  const auto add = [&](InodeNumber directory) REQUIRES(mutex_) {
+    while (changed.insert(directory).second && directory != kRootInode) {
+      const auto at = position(directory);
+      if (!at) return;  // removed
+      directory = at->first;
+    }
+  };
+  MutexLock lock(mutex_);
+  std::vector<InodeNumber> inodes;
+  inodes.reserve(state_.nodes().size() + state_.directories().size());
+  for (const auto& [inode, node] : state_.nodes()) inodes.push_back(inode);
+  for (const auto& [inode, directory] : state_.directories()) inodes.push_back(inode);
+  for (size_t i = 0; i < inodes.size(); ++i) {
+    if (i % kInodesAtOnce == kInodesAtOnce - 1) {
+      lock.unlock();
+      lock.lock();
+    }
+    if (state_.directory(inodes[i]) != nullptr) add(inodes[i]);
+    const auto* node = state_.node(inodes[i]);
+    if (node == nullptr) continue;
+    for (const auto& link : node->links) add(link.parent);
+    if (!node->row.at_base_position) continue;
+    if (const auto at = base_position(inodes[i])) add(at->first);
+  }
+  return changed;
+}
+
 void OverlayTree::add_paths(const JournalRow& row, std::vector<std::string>& paths) {
   const auto add = [&](InodeNumber parent, std::string_view name) REQUIRES(mutex_) {
     // A directory that has been removed since is in the journal itself, with all that was below it.

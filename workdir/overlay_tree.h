@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/mutex.h"
@@ -104,6 +105,9 @@ class OverlayTree {
   Result<uint64_t> content_will_change(InodeNumber inode) EXCLUDES(mutex_);
   /// After it and before it is acknowledged: if somebody was told the state in between, records it again.
   void content_changed(InodeNumber inode, uint64_t generation) EXCLUDES(mutex_);
+
+  /// The directories that hold, or lie above, anything that the overlay has changed; all others are as in the base.
+  std::unordered_set<InodeNumber> changed_directories() EXCLUDES(mutex_);
 
   Result<ChangedPaths> changes_since(std::string_view token) EXCLUDES(mutex_);
 

@@ -57,6 +57,8 @@ class RemoteStore final : public Store {
   ObjectStore& objects() override { return object_store_; }
   std::filesystem::path git_directory() const override { return directory_ / "git"; }
   const RemoteUrl& remote() const override { return remote_; }
+  std::optional<Credential> credential() override { return transport_->credential(); }
+  void forget_credential(const Credential& refused) override { transport_->forget_credential(refused); }
   StoreStatus status() override;
   void shutdown() override;
 

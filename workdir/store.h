@@ -83,6 +83,9 @@ class Store {
   virtual ObjectStore& objects() = 0;
   virtual std::filesystem::path git_directory() const = 0;
   virtual const RemoteUrl& remote() const = 0;
+  /// Transport::credential() of the remote, for git in the mounts; and its forget_credential().
+  virtual std::optional<Credential> credential() { return std::nullopt; }
+  virtual void forget_credential(const Credential& /*refused*/) {}
   virtual StoreStatus status() = 0;
   /// Ends everything that waits for the network, with ErrorCode::cancelled. For the daemon's end.
   virtual void shutdown() = 0;

@@ -46,7 +46,7 @@ class Workdir : public Filesystem {
   virtual void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) = 0;
   virtual std::filesystem::path git_directory() const = 0;
   /// Empty when everything the user did is on the server; else what is not, e.g. "2 commits on 'main' are not pushed".
-  /// Reads the gitdir with git, never the mount.
+  /// Reads the overlay and the gitdir (the latter with git), never the mount, and nothing over the network. Blocks.
   virtual Result<std::vector<std::string>> unsaved_work() = 0;
 
   /// Paths whose content, kind or existence changed since `token` was handed out (by this function; an empty or unknown

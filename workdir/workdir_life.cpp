@@ -21,10 +21,6 @@ WorkdirStatus WorkdirLife::status() const {
   return status;
 }
 
-Result<std::vector<std::string>> WorkdirLife::unsaved_work() const {
-  return unpushed_work(git_directory(), options_.owner);
-}
-
 void WorkdirLife::add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) const {
   if (auto added = add_remote_refs(git_directory(), options_.owner, refs, shallow); !added) {
     log::warning("{}", added.error().text());

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "workdir/base_workdir.h"
+#include "workdir/unsaved_work.h"
 
 namespace artifactfs {
 
@@ -72,6 +73,19 @@ WorkdirStatus WritableWorkdir::status() {
   status.files = entries_;
   status.blocked_readers = base_.blocked_readers();
   return status;
+}
+
+Result<std::vector<std::string>> WritableWorkdir::unsaved_work() {
+  const auto& options = life_.options();
+  const UnsavedFilesSources files{base_,
+                                  *tree_,
+                                  *upper_,
+                                  life_.store().index(),
+                                  options.directory,
+                                  life_.git_directory(),
+                                  life_.store().git_directory() / "objects",
+                                  options.owner};
+  return all_unsaved_work(life_.git_directory(), options.owner, &files);
 }
 
 // ---- attributes

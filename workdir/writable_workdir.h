@@ -76,7 +76,7 @@ class WritableWorkdir final : public Workdir {
 
   WorkdirStatus status() override;
   std::filesystem::path git_directory() const override { return life_.git_directory(); }
-  Result<std::vector<std::string>> unsaved_work() override { return life_.unsaved_work(); }
+  Result<std::vector<std::string>> unsaved_work() override;
   void add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) override {
     life_.add_refs(refs, shallow);
   }

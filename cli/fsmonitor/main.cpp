@@ -3,33 +3,19 @@
 //
 // It always ends with 0: an answer "everything" costs git a look at all files, a failure costs the same and a warning.
 
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "base/fsmonitor_protocol.h"
+#include "cli/mount_socket.h"
 
 namespace {
 
 // A token that no daemon knows: the next question is answered with everything too, and with a token to go on from.
 constexpr char kEverything[] = "artifactfs:unknown\0/";  // the literal's own NUL ends the path
-
-bool write_all(int fd, const char* bytes, size_t size) {
-  while (size > 0) {
-    const ssize_t n = ::write(fd, bytes, size);
-    if (n <= 0) return false;
-    bytes += n;
-    size -= static_cast<size_t>(n);
-  }
-  return true;
-}
 
 bool read_all(int fd, void* into, size_t size) {
   auto* bytes = static_cast<char*>(into);
@@ -42,28 +28,6 @@ bool read_all(int fd, void* into, size_t size) {
   return true;
 }
 
-// Connects to the socket beside the link that we were started as; -1 when nobody is there.
-int connect_beside(const char* program) {
-  const char* slash = std::strrchr(program, '/');
-  char directory[4096];
-  const size_t length = slash == nullptr ? 0 : static_cast<size_t>(slash - program);
-  if (length == 0 || length >= sizeof directory) return -1;
-  std::memcpy(directory, program, length);
-  directory[length] = '\0';
-  const int directory_fd = ::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (directory_fd < 0 || fd < 0) return -1;
-  const timeval timeout{artifactfs::kFsmonitorTimeoutSeconds, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;  // by descriptor: the directory's path may be longer than a socket's may be
-  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory_fd,
-                artifactfs::kFsmonitorSocketName);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return -1;
-  return fd;
-}
-
 // Whether the working directory is the root of the mount that answered.
 bool is_here(const artifactfs::FsmonitorReply& reply) {
   struct stat here {};
@@ -71,10 +35,12 @@ bool is_here(const artifactfs::FsmonitorReply& reply) {
 }
 
 bool answer(const char* program, const char* token) {
-  const int fd = connect_beside(program);
+  const int fd =
+      artifactfs::connect_beside(program, artifactfs::kFsmonitorSocketName, artifactfs::kFsmonitorTimeoutSeconds);
   if (fd < 0) return false;
   const size_t token_bytes = std::strlen(token);
-  if (token_bytes > artifactfs::kFsmonitorMaxTokenBytes || !write_all(fd, token, token_bytes)) return false;
+  if (token_bytes > artifactfs::kFsmonitorMaxTokenBytes || !artifactfs::write_bytes(fd, token, token_bytes))
+    return false;
   if (::shutdown(fd, SHUT_WR) != 0) return false;
   artifactfs::FsmonitorReply reply;
   if (!read_all(fd, &reply, sizeof reply) || reply.magic != artifactfs::kFsmonitorMagic) return false;
@@ -82,7 +48,7 @@ bool answer(const char* program, const char* token) {
   // All of it before git sees any of it: half a list would hide changes.
   auto* body = static_cast<char*>(std::malloc(reply.body_bytes));
   if (body == nullptr || !read_all(fd, body, reply.body_bytes)) return false;
-  write_all(STDOUT_FILENO, body, reply.body_bytes);
+  artifactfs::write_bytes(STDOUT_FILENO, body, reply.body_bytes);
   return true;
 }
 
@@ -90,9 +56,9 @@ bool answer(const char* program, const char* token) {
 
 int main(int argc, char** argv) {
   if (argc != 3 || std::strcmp(argv[1], "2") != 0) {
-    write_all(STDOUT_FILENO, "/", 2);  // version 1 has no token
+    artifactfs::write_bytes(STDOUT_FILENO, "/", 2);  // version 1 has no token
   } else if (!answer(argv[0], argv[2])) {
-    write_all(STDOUT_FILENO, kEverything, sizeof kEverything);
+    artifactfs::write_bytes(STDOUT_FILENO, kEverything, sizeof kEverything);
   }
   return 0;
 }

@@ -78,7 +78,7 @@ class FsmonitorTest : public testing::Test {
     ::stat(repository_.path().c_str(), &status);
     mount_.device = status.st_dev;
     mount_.root_inode = status.st_ino;
-    repository_.git({"config", "core.fsmonitor", fsmonitor_config_value(hook_)});
+    repository_.git({"config", "core.fsmonitor", program_config_value(hook_)});
     repository_.git({"config", "core.fsmonitorHookVersion", "2"});
     repository_.git({"config", "core.untrackedCache", "true"});
   }

@@ -69,6 +69,18 @@ TEST_F(CredentialsTest, CancelEndsAHangingHelper) {
   EXPECT_EQ(found.error().code, ErrorCode::cancelled);
 }
 
+TEST_F(CredentialsTest, WhatSomebodyElseWasRefusedWithIsForgotten) {
+  use_helper("exit 0\n");
+  Authenticator authenticator(context_, question_, Credential{"u", "p"});
+  authenticator.forget({"u", "other"});
+  EXPECT_TRUE(authenticator.current().credential);
+  const uint64_t before = authenticator.current().generation;
+  authenticator.forget({"u", "p"});
+  EXPECT_FALSE(authenticator.current().credential);
+  EXPECT_NE(authenticator.current().generation, before);
+  EXPECT_EQ(log(), "") << "who was refused has told the helpers";
+}
+
 TEST_F(CredentialsTest, ConcurrentRefusalsAskOnce) {
   use_helper("[ \"$1\" = get ] && printf 'username=u\\npassword=p\\n'\nexit 0\n");
   Authenticator authenticator(context_, question_, std::nullopt);
