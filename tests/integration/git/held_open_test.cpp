@@ -83,7 +83,6 @@ TEST_P(FileHeldOpen, ShowsAndTakesTheSameThroughTheStep) {
     EXPECT_EQ(line_differences(described(in_plain.get()), described(in_mount.get())), "")
         << "written after: " << command;
     compare("writing to the open file after: " + command);
-    step("git stash -q -u; git checkout -q -f; git stash list");
     if (HasFailure()) break;
   }
 }

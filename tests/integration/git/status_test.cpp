@@ -25,7 +25,7 @@ class GitStatus : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::access("/dev/fuse", R_OK | W_OK) != 0) GTEST_SKIP() << "there is no /dev/fuse here";
-    generate_bare_repository(artifactfs_ / "remote.git", {.files = 5'000});
+    generate_bare_repository(artifactfs_ / "remote.git", {.files = 1'000});
     mount_ = artifactfs_.mount(remote(), "mnt", {"--prefetch=none"});
   }
 
@@ -73,6 +73,15 @@ TEST_F(GitStatus, AfterThreeEditsReportsExactlyThese) {
   EXPECT_EQ(status(), kThreeEdits);
   EXPECT_EQ(status(), kThreeEdits) << "the second time";
   EXPECT_EQ(artifactfs_.status(mount_)["cache"]["blobs"], 0);
+}
+
+// With fsmonitor, git 2.32 to 2.42.0 shows all files as deleted in one run of sixteen.
+TEST_F(GitStatus, DiffWithACommitShowsNoFileAsDeleted) {
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_EQ(git({"diff", "--stat", "HEAD"}), "");
+    EXPECT_EQ(git({"diff-index", "HEAD"}), "");
+    if (HasFailure()) break;
+  }
 }
 
 TEST_F(GitStatus, IsRightAsTheFirstCommandAfterThreeEdits) {
@@ -124,7 +133,8 @@ TEST_F(GitStatus, IsRightAfterKillAndRestartOfTheDaemon) {
   EXPECT_EQ(status(), kThreeEdits);
   std::ofstream(mount_ / "d0000/d0006/f00300.txt") << "before the kill\n";
   artifactfs_.kill_daemon();
-  artifactfs_.mount(remote(), "mnt", {"--prefetch=none"});
+  artifactfs_.start_daemon();  // which brings the mount back
+  artifactfs_.wait_for_status(mount_, [](const auto& status) { return status["phase"] == "ready"; });
   const std::string expected =
       " M d0000/d0000/f00001.txt\n D d0000/d0003/f00150.txt\n M d0000/d0006/f00300.txt\n?? d0000/d0004/new.txt\n";
   EXPECT_EQ(status(), expected);
