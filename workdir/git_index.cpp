@@ -21,7 +21,6 @@ namespace {
 constexpr uint32_t kVersion = 2;  // as git clone; 4 is smaller but loads no faster (0003-git-index.md)
 constexpr size_t kBufferBytes = size_t{256} << 10;
 constexpr size_t kMaxNameInFlags = 0xfff;
-constexpr int kLockAttempts = 1;  // whoever holds index.lock is about to change the index
 
 // Hashes and writes in pieces.
 class IndexOutput {
@@ -198,14 +197,13 @@ Result<std::optional<ObjectId>> checksum_of(const std::filesystem::path& path) {
 Result<std::optional<ObjectId>> write_git_index(const GitIndexSpec& spec, TreeIndex& trees, IndexStatSource& stats,
                                                 const std::optional<ObjectId>& expected) {
   const auto path = spec.git_directory / "index";
-  auto lock = LockFile::acquire(path, kLockAttempts);
-  if (!lock && lock.error().code == ErrorCode::already_exists) return std::nullopt;
-  if (!lock) return fail(lock.error());
-  TRY_ASSIGN(const auto present, checksum_of(path));
+  TRY_ASSIGN(auto present, checksum_of(path));
   if (present != expected) return std::nullopt;
 
+  // Sizes take seconds to find, and git gives up at once when it meets a lock: it is taken when all is written.
+  TRY_ASSIGN(auto file, LockFile::prepare(path));
   TRY_ASSIGN(const auto directories, list_index_directories(trees, spec.tree));
-  IndexOutput output(*lock);
+  IndexOutput output(file);
   output.buffer().append("DIRC");
   put_u32(output.buffer(), kVersion);
   put_u32(output.buffer(), directories.front().entries);
@@ -222,8 +220,15 @@ Result<std::optional<ObjectId>> write_git_index(const GitIndexSpec& spec, TreeIn
   TRY(put_extension(output, "FSMN", extension));
 
   TRY_ASSIGN(const ObjectId checksum, output.finish());
+
+  const auto locked = file.lock();
+  // Whoever holds index.lock is about to change the index.
+  if (!locked && locked.error().code == ErrorCode::already_exists) return std::nullopt;
+  if (!locked) return fail(locked.error());
+  TRY_ASSIGN(present, checksum_of(path));
+  if (present != expected) return std::nullopt;
   // Not durable: the index can be made again. A torn one fails its checksum, and git says so.
-  TRY(lock->commit(spec.owner, false));
+  TRY(file.commit(spec.owner, false));
   return checksum;
 }
 

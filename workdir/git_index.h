@@ -63,10 +63,10 @@ struct GitIndexSpec {
   UserIds owner;
 };
 
-/// Writes <git_directory>/index under index.lock. `expected`: the checksum (trailer) of the index to replace; without
-/// it there must be no index yet. Returns the new index's checksum, or nullopt when the index that is there is another
-/// one (git or the user has written it since) or index.lock is taken: then nothing was changed, and the caller lets it
-/// be, for git fills in what it lstat()s itself.
+/// Writes <git_directory>/index: beside it first, then index.lock is held for the moment of replacing it. `expected`:
+/// the checksum (trailer) of the index to replace; without it there must be no index yet. Returns the new index's
+/// checksum, or nullopt when the index that is there is another one (git or the user has written it since) or
+/// index.lock is taken: then nothing was changed, and the caller lets it be, for git fills in what it lstat()s itself.
 /// To fill in sizes that were unknown, call it again with the checksum that it returned.
 Result<std::optional<ObjectId>> write_git_index(const GitIndexSpec& spec, TreeIndex& trees, IndexStatSource& stats,
                                                 const std::optional<ObjectId>& expected);

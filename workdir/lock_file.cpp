@@ -31,6 +31,13 @@ Result<LockFile> LockFile::acquire(const std::filesystem::path& path, int attemp
   return fail_errno(problem, "cannot lock '" + path.string() + "'");
 }
 
+Result<LockFile> LockFile::prepare(const std::filesystem::path& path) {
+  const std::string prepared = path.string() + ".artifactfs-new";
+  UniqueFd fd(::open(prepared.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!fd) return fail_errno(errno, "cannot create '" + prepared + "'");
+  return LockFile(path, prepared, std::move(fd));
+}
+
 LockFile::LockFile(std::filesystem::path path, std::string lock, UniqueFd fd)
     : path_(std::move(path)), lock_(std::move(lock)), fd_(std::move(fd)) {}
 
@@ -42,6 +49,14 @@ LockFile::~LockFile() {
 }
 
 Result<void> LockFile::append(std::span<const std::byte> bytes) { return write_all(fd_.get(), bytes); }
+
+Result<void> LockFile::lock() {
+  const std::string lock = path_.string() + ".lock";
+  if (::link(lock_.c_str(), lock.c_str()) != 0) return fail_errno(errno, "cannot lock '" + path_.string() + "'");
+  ::unlink(lock_.c_str());
+  lock_ = lock;
+  return {};
+}
 
 Result<void> LockFile::commit(const UserIds& owner, bool durable) {
   if (durable && ::fsync(fd_.get()) != 0) return fail_errno(errno, "cannot write '" + lock_ + "'");

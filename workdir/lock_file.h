@@ -24,11 +24,17 @@ class LockFile {
 
   /// ErrorCode::already_exists when the lock stayed taken for `attempts` tries.
   static Result<LockFile> acquire(const std::filesystem::path& path, int attempts = kAttempts);
+  /// Writes need no lock until the end: append() to a file beside `path`, which lock() makes the lock, content and all.
+  /// For what takes so long to write that git commands of the user would meet the lock and fail. Only one at a time may
+  /// be prepared for a path; one that a crash left behind is overwritten.
+  static Result<LockFile> prepare(const std::filesystem::path& path);
   LockFile(LockFile&& other) noexcept;
   LockFile& operator=(LockFile&&) = delete;
   ~LockFile();
 
   Result<void> append(std::span<const std::byte> bytes);
+  /// After prepare(): takes the lock. ErrorCode::already_exists when somebody else holds it.
+  Result<void> lock();
   /// Renames over the path. `durable`: fsyncs first, for what cannot be made again.
   Result<void> commit(const UserIds& owner, bool durable);
   /// append() and a durable commit().
@@ -37,7 +43,7 @@ class LockFile {
  private:
   LockFile(std::filesystem::path path, std::string lock, UniqueFd fd);
   std::filesystem::path path_;
-  std::string lock_;
+  std::string lock_;  // the file that is written: <path>.lock, or the prepared one until lock()
   UniqueFd fd_;
 };
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/fsmonitor_protocol.h"
+#include "cli/fsmonitor/asking_command.h"
 #include "cli/mount_socket.h"
 
 namespace {
@@ -34,6 +35,28 @@ bool is_here(const artifactfs::FsmonitorReply& reply) {
   return ::stat(".", &here) == 0 && here.st_dev == reply.device && here.st_ino == reply.inode;
 }
 
+// The body as the daemon sent it, or as much of it as the asking command can bear.
+bool write_answer(const char* body, size_t body_bytes) {
+  constexpr char kAll[] = "/";
+  constexpr char kGitmodules[] = ".gitmodules";
+  switch (artifactfs::asking_command()) {
+    case artifactfs::AskingCommand::ordinary:
+      break;
+    case artifactfs::AskingCommand::needs_everything: {
+      const void* token_end = std::memchr(body, '\0', body_bytes);
+      if (token_end == nullptr) return false;
+      const auto token_bytes = static_cast<size_t>(static_cast<const char*>(token_end) - body) + 1;
+      return artifactfs::write_bytes(STDOUT_FILENO, body, token_bytes) &&
+             artifactfs::write_bytes(STDOUT_FILENO, kAll, sizeof kAll);
+    }
+    case artifactfs::AskingCommand::writes_gitmodules:
+      if (::access(kGitmodules, F_OK) != 0) break;
+      return artifactfs::write_bytes(STDOUT_FILENO, body, body_bytes) &&
+             artifactfs::write_bytes(STDOUT_FILENO, kGitmodules, sizeof kGitmodules);
+  }
+  return artifactfs::write_bytes(STDOUT_FILENO, body, body_bytes);
+}
+
 bool answer(const char* program, const char* token) {
   const int fd =
       artifactfs::connect_beside(program, artifactfs::kFsmonitorSocketName, artifactfs::kFsmonitorTimeoutSeconds);
@@ -48,8 +71,7 @@ bool answer(const char* program, const char* token) {
   // All of it before git sees any of it: half a list would hide changes.
   auto* body = static_cast<char*>(std::malloc(reply.body_bytes));
   if (body == nullptr || !read_all(fd, body, reply.body_bytes)) return false;
-  artifactfs::write_bytes(STDOUT_FILENO, body, reply.body_bytes);
-  return true;
+  return write_answer(body, reply.body_bytes);
 }
 
 }  // namespace
