@@ -186,14 +186,27 @@ Result<void> create_gitdir(const GitdirSpec& spec, std::span<const RefRow> remot
   return write_owned(directory / "HEAD", head, spec.owner);
 }
 
+namespace {
+
+Result<void> add_shallow(const std::filesystem::path& directory, const UserIds& owner,
+                         std::span<const ObjectId> shallow, const ObjectId& mounted) {
+  if (shallow.empty()) return {};
+  TRY_ASSIGN(LockFile lock, LockFile::acquire(directory / "shallow"));
+  std::set<ObjectId> all = parse_shallow(read_or_empty(directory / "shallow"));
+  const size_t present = all.size();
+  if (std::ranges::find(shallow, mounted) != shallow.end() && !all.contains(mounted)) return {};
+  all.insert(shallow.begin(), shallow.end());
+  // A git that is fetching gives up when the file is written anew.
+  if (all.size() == present) return {};
+  return lock.commit(format_shallow(all), owner);
+}
+
+}  // namespace
+
 Result<void> add_remote_refs(const std::filesystem::path& directory, const UserIds& owner,
-                             std::span<const RefRow> remote_refs, std::span<const ObjectId> shallow) {
-  if (!shallow.empty()) {
-    TRY_ASSIGN(LockFile lock, LockFile::acquire(directory / "shallow"));
-    std::set<ObjectId> all = parse_shallow(read_or_empty(directory / "shallow"));
-    all.insert(shallow.begin(), shallow.end());
-    TRY(lock.commit(format_shallow(all), owner));
-  }
+                             std::span<const RefRow> remote_refs, std::span<const ObjectId> shallow,
+                             const ObjectId& mounted) {
+  TRY(add_shallow(directory, owner, shallow, mounted));
   TRY_ASSIGN(LockFile lock, LockFile::acquire(directory / "packed-refs"));
   PackedRefs refs = parse_packed_refs(read_or_empty(directory / "packed-refs"));
   merge_refs(refs, remote_refs);

@@ -45,9 +45,11 @@ bool is_gitdir(const std::filesystem::path& directory);
 
 /// Adds and updates refs/remotes/origin/* and tags from the remote's refs (`remote_refs`, named as on the remote), and
 /// the lines of `shallow`. Refs that the user made or moved since are left alone: only packed-refs is written, a loose
-/// ref wins.
+/// ref wins. So is the shallow file when `mounted`, the mounted commit, was in it and no longer is: the user has
+/// fetched history (`git fetch --unshallow`), and our lines would hide it again.
 Result<void> add_remote_refs(const std::filesystem::path& directory, const UserIds& owner,
-                             std::span<const RefRow> remote_refs, std::span<const ObjectId> shallow);
+                             std::span<const RefRow> remote_refs, std::span<const ObjectId> shallow,
+                             const ObjectId& mounted);
 
 /// Each a line for the user: commits, stashes or tags in the gitdir that are on no remote branch. Runs git with the
 /// gitdir named explicitly, as `owner`; never touches a working tree and never fetches.

@@ -22,7 +22,7 @@ WorkdirStatus WorkdirLife::status() const {
 }
 
 void WorkdirLife::add_refs(const std::vector<RefRow>& refs, const std::vector<ObjectId>& shallow) const {
-  if (auto added = add_remote_refs(git_directory(), options_.owner, refs, shallow); !added) {
+  if (auto added = add_remote_refs(git_directory(), options_.owner, refs, shallow, snapshot_.commit); !added) {
     log::warning("{}", added.error().text());
   }
 }

@@ -91,11 +91,18 @@ TEST_F(GitdirTest, AllRefsComeLaterAndTheUsersStay) {
   git({"update-ref", "refs/heads/mine", first_.hex()});
   git({"pack-refs", "--all"});
   git({"update-ref", "refs/heads/main", first_.hex()});
-  ASSERT_TRUE(add_remote_refs(spec_.directory, spec_.owner, all(), std::array{first_}));
+  ASSERT_TRUE(add_remote_refs(spec_.directory, spec_.owner, all(), std::array{first_}, second_));
   EXPECT_EQ(git({"rev-parse", "mine", "main", "origin/old", "v1", "v1^{}", "origin/main"}),
             first_.hex() + "\n" + first_.hex() + "\n" + first_.hex() + "\n" + tag_.hex() + "\n" + first_.hex() + "\n" +
                 second_.hex() + "\n");
   EXPECT_EQ(git({"describe", "--tags", "origin/old"}), "v1\n");
+}
+
+TEST_F(GitdirTest, HistoryThatTheUserFetchedStays) {
+  ASSERT_TRUE(create_gitdir(spec_, main_only(), std::array{second_}));
+  std::filesystem::remove(spec_.directory / "shallow");  // as `git fetch --unshallow` does
+  ASSERT_TRUE(add_remote_refs(spec_.directory, spec_.owner, all(), std::array{second_, first_}, second_));
+  EXPECT_EQ(git({"log", "--format=%s"}), "second\nfirst\n");
 }
 
 TEST_F(GitdirTest, WaitsForAGitThatHoldsTheLock) {
@@ -106,7 +113,7 @@ TEST_F(GitdirTest, WaitsForAGitThatHoldsTheLock) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     std::filesystem::remove(lock);
   });
-  EXPECT_TRUE(add_remote_refs(spec_.directory, spec_.owner, all(), {}));
+  EXPECT_TRUE(add_remote_refs(spec_.directory, spec_.owner, all(), {}, second_));
   other.join();
   EXPECT_EQ(git({"rev-parse", "origin/old"}), first_.hex() + "\n");
 }
