@@ -64,7 +64,10 @@ std::string name_of(const ::testing::TestParamInfo<HeldOpen>& info) { return inf
 
 }  // namespace
 
-class FileHeldOpen : public SideBySide, public ::testing::WithParamInterface<HeldOpen> {};
+class FileHeldOpen : public SideBySide, public ::testing::WithParamInterface<HeldOpen> {
+  // So that a file is fetched while it is held.
+  std::vector<std::string> mount_arguments() const override { return {"--prefetch=none"}; }
+};
 
 TEST_P(FileHeldOpen, ShowsAndTakesTheSameThroughTheStep) {
   const auto& held = GetParam();

@@ -37,10 +37,8 @@ no() { "$@"; local status=$?; echo "exit status $status"; [ $status -ne 0 ]; }
 constexpr std::string_view kStateCommand = R"(
 echo '[status]'; git status --porcelain=v2 --branch -uall || echo "exit status $?"
 echo '[index]'; git ls-files -s -t || echo "exit status $?"
-echo '[head]'; git symbolic-ref -q HEAD; git rev-parse -q --verify HEAD
 echo '[refs]'; git for-each-ref --format='%(refname) %(objectname) %(symref)'
 echo '[remote refs]'; git -C ../remote.git for-each-ref --format='%(refname) %(objectname)'
-echo '[stashes]'; git stash list
 )";
 
 std::string numbered_lines(int count, const std::string& changed_line = "", int changed = -1) {
@@ -165,7 +163,7 @@ void SideBySide::SetUp() {
   }
   run({"git", "clone", "--quiet", "file://" + (plain_.root / "remote.git").string(), plain_.tree().string()},
       artifactfs_.environment());
-  artifactfs_.mount("file://" + (mount_.root / "remote.git").string(), "mount/tree");
+  artifactfs_.mount("file://" + (mount_.root / "remote.git").string(), "mount/tree", mount_arguments());
   artifactfs_.wait_for_ref(mount_.tree(), "refs/remotes/origin/types");
   run({"git", "fetch", "--quiet", "--tags", "--unshallow"}, artifactfs_.environment(), mount_.tree());
   compare("mounting and cloning");

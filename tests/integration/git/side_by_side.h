@@ -28,6 +28,8 @@ class SideBySide : public ::testing::Test {
   static void SetUpTestSuite();
   static void TearDownTestSuite();
   void SetUp() override;
+  /// More words for `artifactfs mount`.
+  virtual std::vector<std::string> mount_arguments() const { return {}; }
 
   struct Side {
     std::filesystem::path root;  // of tree, remote.git and whatever a command puts beside them
