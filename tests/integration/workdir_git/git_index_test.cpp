@@ -208,6 +208,20 @@ TEST_F(GitIndexTest, ALockedIndexIsLeftAlone) {
   EXPECT_TRUE(std::filesystem::exists(spec_.git_directory / "index.lock"));
 }
 
+// Sizes can take seconds to find, and `git add` fails at once when it meets index.lock.
+TEST_F(GitIndexTest, TheLockIsFreeWhileEntriesAreFound) {
+  std::filesystem::remove(spec_.git_directory / "index");
+  const auto lock = spec_.git_directory / "index.lock";
+  size_t asked = 0;
+  source_.asked = [&] {
+    ++asked;
+    EXPECT_FALSE(std::filesystem::exists(lock));
+  };
+  ASSERT_TRUE(write().value());
+  EXPECT_GT(asked, 0U);
+  EXPECT_FALSE(std::filesystem::exists(lock));
+}
+
 // A .gitignore that is not cached is left out of UNTR; what it ignores must still never be shown.
 TEST_F(GitIndexTest, RulesOfAnUncachedGitignoreApply) {
   source_.gitignores_cached = false;

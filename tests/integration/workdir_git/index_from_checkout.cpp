@@ -34,6 +34,7 @@ IndexStat LstatSource::directory(std::string_view path, InodeNumber) {
 }
 
 void LstatSource::entries(std::string_view path, InodeNumber, const Tree& tree, std::span<IndexStat> stats) {
+  asked();
   for (size_t i = 0; i < tree.size(); ++i) {
     stats[i] = stat_of(work_tree_ / path / tree.entry(i).name);
     stats[i].device = device;

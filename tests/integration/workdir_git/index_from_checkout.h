@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,7 +23,8 @@ class LstatSource final : public IndexStatSource {
 
   bool sizes_known = true;
   bool gitignores_cached = true;
-  uint32_t device = 0;  // reported instead of the true one
+  uint32_t device = 0;                  // reported instead of the true one
+  std::function<void()> asked = [] {};  // called when entries are asked for
 
  private:
   std::filesystem::path work_tree_;
