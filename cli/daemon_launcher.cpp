@@ -26,6 +26,7 @@ constexpr auto kRetryInterval = std::chrono::milliseconds(20);
 
 std::vector<char*> argument_pointers(std::vector<std::string>& arguments) {
   std::vector<char*> out;
+  out.reserve(arguments.size() + 1);
   for (auto& argument : arguments) out.push_back(argument.data());
   out.push_back(nullptr);
   return out;

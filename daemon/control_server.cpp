@@ -155,13 +155,14 @@ void ControlServer::add_routes(std::function<void()> on_idle) {
       on_idle();
     });
   };
-  const auto get = [this, guard](const char* path, std::function<json()> handler) {
+  const auto get = [this, guard](const char* path, const std::function<json()>& handler) {
     http_->Get(path, [guard, handler](const httplib::Request&, httplib::Response& response) {
       const auto running = guard();
       answer(response, handler());
     });
   };
-  const auto post = [this, guard](const char* path, std::function<Result<json>(const std::string& body)> handler) {
+  const auto post = [this, guard](const char* path,
+                                  const std::function<Result<json>(const std::string& body)>& handler) {
     http_->Post(path, [guard, handler](const httplib::Request& request, httplib::Response& response) {
       const auto running = guard();
       answer(response, handler(request.body));

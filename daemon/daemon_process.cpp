@@ -106,7 +106,7 @@ void serve_until_signal(const Events& events, const MountTable& table, const Con
       return;
     }
     if (const int signal = events.wait(idle_since_deadline); signal != 0) {
-      log::info("ending ({})", ::strsignal(signal));
+      log::info("ending (signal {})", signal);
       return;
     }
   }

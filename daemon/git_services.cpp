@@ -32,7 +32,7 @@ constexpr std::string_view kCredentialProgram = "artifactfs-credential";
 Result<fs::path> program_beside(std::string_view name) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path program = self.parent_path() / name;
+  fs::path program = self.parent_path() / name;
   if (error || ::access(program.c_str(), X_OK) != 0) {
     return fail(ErrorCode::not_found, "cannot find '" + std::string(name) + "'",
                 "it should be beside '" + self.string() + "'");

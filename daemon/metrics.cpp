@@ -30,6 +30,7 @@ class Families {
 
   std::string text() const {
     std::vector<MetricFamily> all;
+    all.reserve(families_.size());
     for (const auto& [name, family] : families_) all.push_back(family);
     return prometheus::TextSerializer().Serialize(all);
   }

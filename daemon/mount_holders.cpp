@@ -28,7 +28,7 @@ std::string without_deleted_mark(std::string path) {
 std::optional<std::string> open_file_within(const fs::path& process, std::string_view mount_point) {
   std::error_code error;
   for (fs::directory_iterator it(process / "fd", error), end; !error && it != end; it.increment(error)) {
-    const std::string target = without_deleted_mark(link_target(it->path()));
+    std::string target = without_deleted_mark(link_target(it->path()));
     if (is_within(target, mount_point)) return target;
   }
   return std::nullopt;
@@ -44,7 +44,7 @@ std::optional<std::string> mapping_within(const fs::path& process, std::string_v
     rest.remove_prefix(std::min(end + 1, rest.size()));
     const size_t path = line.find('/');  // the first five columns have none
     if (path == std::string_view::npos) continue;
-    const std::string target = without_deleted_mark(std::string(line.substr(path)));
+    std::string target = without_deleted_mark(std::string(line.substr(path)));
     if (is_within(target, mount_point)) return target;
   }
   return std::nullopt;

@@ -216,6 +216,7 @@ Result<void> MountTable::unmount_kept(const std::string& directory) {
               kept ? "it is not mounted (its workspace is kept)" : "it is not mounted");
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): kept alive for the call
 Result<void> MountTable::unmount_claimed(const std::string& directory, std::shared_ptr<MountedTree> tree,
                                          const char* verb, bool force) {
   const std::string sentence = std::string("cannot ") + verb + " '" + directory + "'";

@@ -45,6 +45,7 @@ Result<bool> is_empty(UniqueFd fd, const std::string& sentence) {
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), &::closedir);
   if (!stream) return fail_errno(errno, sentence);
   [[maybe_unused]] const int owned_by_stream = fd.release();
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): one stream, one thread
   while (const dirent* entry = ::readdir(stream.get())) {
     if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) return false;
   }

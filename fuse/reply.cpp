@@ -58,6 +58,7 @@ void ParkedReplies::park(const std::shared_ptr<PendingReply>& pending, Ticket ti
     if (!closed) {
       pending->parked_id_ = id;
       // Calls back at once when the INTERRUPT was quicker than we are.
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): libfuse hands it back, nobody follows it
       fuse_req_interrupt_func(pending->request_, on_interrupt, reinterpret_cast<void*>(id));
     }
   }

@@ -27,6 +27,7 @@ BaseFilesOptions base_files_options(const Snapshot& snapshot, const WorkdirOptio
           "gitdir: " + (options.directory / "git").string() + "\n"};
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): shared ownership is taken
 BaseWorkdir::BaseWorkdir(std::shared_ptr<Store> store, const Snapshot& snapshot, const WorkdirOptions& options)
     : life_(store, snapshot, options),
       base_(store->index(), store->objects(), snapshot.tree, base_files_options(snapshot, options)),

@@ -188,6 +188,7 @@ void CopyUps::finish(const JobPointer& job, Result<void> result) {
   ended_.notify_all();
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): kept alive for the call
 void CopyUps::wait_on(const JobPointer& job, uint64_t step, Ticket ticket) {
   MutexLock lock(mutex_);
   if (job->step != step || ticket == nullptr) return;

@@ -137,7 +137,7 @@ std::string read_or_empty(const std::filesystem::path& path) { return read_file(
 }  // namespace
 
 std::string program_config_value(const std::filesystem::path& program) {
-  const std::string path = program.string();
+  std::string path = program.string();
   // run-command.c, prepare_shell_cmd(): a command without any of these is not given to a shell.
   if (path.find_first_of("|&;<>()$`\\\"' \t\n*?[#~=%") == std::string::npos) return path;
   std::string quoted = "'";

@@ -250,6 +250,7 @@ class ProjectedObjects::Reading final : public ParkedOperation, public std::enab
 
   // Takes the step's ticket, so that cancel() reaches it. A step may have ended, and others begun, before its call
   // returned here: then its ticket is of no use.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): kept alive for the call
   void keep(uint64_t step, Ticket ticket) {
     if (!ticket) return;
     {

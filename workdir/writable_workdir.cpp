@@ -43,6 +43,7 @@ void log_findings(const std::vector<OverlayFinding>& findings, const std::filesy
 
 // ---- life
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): shared ownership is taken
 WritableWorkdir::WritableWorkdir(std::shared_ptr<Store> store, const Snapshot& snapshot, const WorkdirOptions& options)
     : life_(store, snapshot, options),
       base_(store->index(), store->objects(), snapshot.tree, base_files_options(snapshot, options)),
