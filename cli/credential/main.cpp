@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "base/credential_protocol.h"
@@ -29,10 +30,9 @@ ssize_t read_to_end(int fd, char* into, size_t capacity) {
 void ask(const char* program, const char* operation) {
   static char question[artifactfs::kCredentialMaxBytes];
   static char answer[artifactfs::kCredentialMaxBytes];
-  const size_t length = std::strlen(operation);
-  std::memcpy(question, operation, length);
-  question[length] = '\n';
-  const size_t header = length + 1;
+  const int written = std::snprintf(question, sizeof question, "%s\n", operation);
+  if (written < 0 || static_cast<size_t>(written) >= sizeof question) return;
+  const auto header = static_cast<size_t>(written);
   const ssize_t described = read_to_end(STDIN_FILENO, question + header, sizeof question - header);
   if (described < 0) return;
   const int fd =

@@ -107,7 +107,8 @@ pid_t parent_of(pid_t pid) {
   if (!read_file(name, text, sizeof text - 1, size)) return 0;
   text[size] = '\0';
   const char* after_name = std::strrchr(text, ')');  // ") S <parent> ..."
-  return after_name == nullptr || std::strlen(after_name) < 5 ? 0 : std::atoi(after_name + 4);
+  if (after_name == nullptr || std::strlen(after_name) < 5) return 0;
+  return static_cast<pid_t>(std::strtol(after_name + 4, nullptr, 10));
 }
 
 }  // namespace
