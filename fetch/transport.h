@@ -88,6 +88,7 @@ struct TransportContext {
   std::optional<UserIds> user;  // whom children run as
   /// Where git is run for configuration and credentials: a directory outside of any mount and any repository.
   std::string working_directory = "/";
+  friend bool operator==(const TransportContext&, const TransportContext&) = default;
 };
 
 /// A transport for `remote`, by its scheme. Runs `git config` once to learn http.* settings and so on; fails with

@@ -16,6 +16,7 @@ class FakeStore : public Store {
   FakeStore(FakeWorld& world, fs::path directory, RemoteUrl remote)
       : world_(world), directory_(std::move(directory)), remote_(std::move(remote)) {
     ++world_.stores;
+    ++world_.stores_opened;
     fs::create_directories(directory_ / "git");
   }
   ~FakeStore() override { --world_.stores; }

@@ -25,7 +25,8 @@ class FakeWorld {
   std::atomic<bool> busy = false;         // unmount without `lazy` is refused
   std::atomic<bool> knows_commit = true;  // local_snapshot()
   std::atomic<int> sessions = 0;          // alive
-  std::atomic<int> stores = 0;
+  std::atomic<int> stores = 0;            // open
+  std::atomic<int> stores_opened = 0;
   std::atomic<int> workdirs = 0;
   std::atomic<int> prepares = 0;
 

@@ -127,6 +127,44 @@ TEST_F(MountTableTest, BadInputLeavesNothingBehind) {
   }
 }
 
+TEST_F(MountTableTest, AStoreLingersForTheNextMountOfTheSameCaller) {
+  auto mine = request();
+  mine.environment = {"HOME=/home/alice"};
+  ASSERT_TRUE(mount(mine));
+  ASSERT_TRUE(table_->unmount(target_, false));
+  EXPECT_EQ(world_.stores, 1) << "still open";
+  ASSERT_TRUE(mount(mine));
+  EXPECT_EQ(world_.stores_opened, 1);
+  ASSERT_TRUE(table_->unmount(target_, false));
+
+  auto other = request();
+  other.environment = {"HOME=/home/bob"};
+  ASSERT_TRUE(mount(other)) << "another environment may hold another secret";
+  EXPECT_EQ(world_.stores_opened, 2);
+  EXPECT_EQ(world_.stores, 1);
+  ASSERT_TRUE(table_->remove(target_, true));
+  ASSERT_TRUE(table_->collect_garbage());
+  EXPECT_EQ(world_.stores, 0) << "garbage is closed before it is deleted";
+  EXPECT_TRUE(fs::is_empty(state_->stores()));
+}
+
+TEST(StoreTableTest, AStoreIsClosedWhenItHasLingered) {
+  test::TemporaryDirectory directory;
+  FakeWorld world;
+  const Rooms rooms = world.rooms();
+  StoreTable table(directory.path(), rooms, std::chrono::milliseconds(1));
+  const auto remote = RemoteUrl::parse("https://host/r.git");
+  ASSERT_TRUE(remote);
+  for (int i = 0; i < 3; ++i) {
+    auto store = table.open("r", *remote, {});
+    ASSERT_TRUE(store);
+    table.keep("r");
+    store->reset();
+    while (world.stores != 0) std::this_thread::yield();
+  }
+  EXPECT_EQ(world.stores_opened, 3);
+}
+
 TEST_F(MountTableTest, AFailedMountSparesAStoreThatOthersUse) {
   ASSERT_TRUE(mount(request()));
   auto other = request();
@@ -175,7 +213,7 @@ TEST_F(MountTableTest, UnmountKeepsTheWorkspaceAndTheSameRemoteResumesIt) {
   ASSERT_TRUE(mount(first));
   ASSERT_TRUE(table_->unmount(target_, false));
   EXPECT_EQ(phase(), "unmounted");
-  EXPECT_EQ(world_.stores, 0);
+  EXPECT_EQ(world_.workdirs, 0);
   const int asked = world_.prepares;
   const auto resumed = mount(request());
   ASSERT_TRUE(resumed) << resumed.error().text();
