@@ -154,6 +154,36 @@ TEST_F(MountErrorsTest, StateDirectoryThatCannotBeWritten) {
   EXPECT_TRUE(artifactfs_.mounted().empty());
 }
 
+TEST_F(MountErrorsTest, AMachineWithoutFuse) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to make a /dev of its own";
+  // In a mount namespace with a /dev that has everything but fuse.
+  SubprocessOptions options;
+  options.argv = {"/usr/bin/unshare",
+                  "--mount",
+                  "/bin/sh",
+                  "-ec",
+                  "mount -t tmpfs dev /dev; mknod -m 666 /dev/null c 1 3; mknod -m 666 /dev/urandom c 1 9; exec \"$@\"",
+                  "sh",
+                  ARTIFACTFS_PROGRAM,
+                  "mount",
+                  (served() / "repo.git").string(),
+                  target().string(),
+                  "--state-dir",
+                  artifactfs_.state().string(),
+                  "--idle-exit",
+                  "0s"};
+  options.environment = artifactfs_.environment();
+  const auto output = run_subprocess(options, "", Clock::system().now() + std::chrono::minutes(1));
+  ASSERT_TRUE(output);
+  EXPECT_EQ(1, output->status);
+  EXPECT_EQ(1, std::ranges::count(output->err, '\n')) << output->err;
+  EXPECT_TRUE(output->err.starts_with("artifactfs: cannot mount '")) << output->err;
+  EXPECT_NE(std::string::npos, output->err.find("/dev/fuse")) << output->err;
+  EXPECT_TRUE(artifactfs_.state_entries("mounts").empty());
+  EXPECT_TRUE(artifactfs_.state_entries("stores").empty());
+  EXPECT_TRUE(fs::is_empty(target()));
+}
+
 TEST_F(MountErrorsTest, AnotherUsersDirectory) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become somebody else";
   constexpr uid_t kNobody = 65534;
